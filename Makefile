@@ -1,0 +1,60 @@
+# Python, pip, make and git are enough: everything else comes from the pinned requirements.
+
+PYTHON ?= python3
+BIN := .venv/bin/python
+PIP := $(BIN) -m pip install --quiet --disable-pip-version-check --require-hashes
+COMPILE := $(BIN) -m piptools compile --quiet --strip-extras --generate-hashes --allow-unsafe \
+	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run migrate worker verify-audit test clauses check format requirements
+
+help: ## This list
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
+
+demo: .venv/ready ## A made-up hospital and one stay, then it keeps serving. ONCE=1 ends after the stay, DATE=2025-12-20 rehearses that day
+	@$(BIN) local.py demo $(if $(DATE),--date $(DATE)) $(if $(ONCE),--once)
+
+run: .venv/ready ## The same without the play: PostgreSQL, Valkey, the simulator, API and worker on this machine
+	@$(BIN) local.py run $(if $(DATE),--date $(DATE))
+
+migrate: .venv/ready ## Bring the database at DATABASE_URL to this version
+	$(BIN) -m alembic upgrade head
+
+worker: .venv/ready ## One more worker for the database at DATABASE_URL
+	$(BIN) -m jobs
+
+verify-audit: .venv/ready ## HOSPITAL=code: is the audit trail whole? ANCHOR=NO:HASH checks it against an earlier run
+	@$(BIN) -m flask --app wsgi audit verify --hospital $(HOSPITAL) $(if $(ANCHOR),--anchor $(ANCHOR))
+
+test: .venv/ready-to-develop ## All tests, then the clause table. XIANZHEN_POSTGRES=system takes the machine's PostgreSQL
+	$(BIN) -m pytest -n 2 --clauses $(ARGS)
+
+clauses: .venv/ready-to-develop ## Only the tests that prove a clause of the law, and the table
+	$(BIN) -m pytest -n 2 --clauses -m clause
+
+check: .venv/ready-to-develop ## ruff with the security rules, mypy, import directions, one migration head, house rules
+	$(BIN) -m ruff check .
+	$(BIN) -m ruff format --check .
+	$(BIN) -m mypy
+	$(BIN) -m pytest tests/test_house.py
+
+format: .venv/ready-to-develop ## Format, and mend what ruff can mend
+	$(BIN) -m ruff check --fix .
+	$(BIN) -m ruff format .
+
+requirements: .venv/ready-to-develop ## Pin again, after editing requirements.in or requirements-dev.in
+	$(COMPILE) -o requirements.txt requirements.in
+	$(COMPILE) -o requirements-dev.txt requirements-dev.in
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer, please" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+
+.venv/ready: requirements.txt | .venv/bin/python
+	$(PIP) -r requirements.txt
+	@touch $@
+
+.venv/ready-to-develop: requirements-dev.txt | .venv/bin/python
+	$(PIP) -r requirements-dev.txt
+	@touch $@ .venv/ready

@@ -1,0 +1,132 @@
+"""The command line is an edge too: ``flask --app wsgi hospital create``, ``staff``, ``his-key``,
+``keys``, ``audit``."""
+
+import base64
+import binascii
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+
+from api.surroundings import clock, settings
+from journeys import devices, founding, staff_admin
+from models import audit
+from policies.refusal_texts import words_of
+from policies.refusals import Refusal
+
+hospital = AppGroup("hospital", help="Hospitals.")
+staff = AppGroup("staff", help="Staff.")
+his_key = AppGroup("his-key", help="Signing keys of hospital systems.")
+keys = AppGroup("keys", help="Key rings.")
+trail = AppGroup("audit", help="The audit trail.")
+
+GROUPS = (hospital, staff, his_key, keys, trail)
+
+
+def install(app: Flask) -> None:
+    """Give the app its commands."""
+    for group in GROUPS:
+        app.cli.add_command(group)
+
+
+class Spoken(click.ClickException):
+    """A refusal as a person at a terminal reads it."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        words = words_of(refusal.code, refusal.facts)
+        super().__init__(f"{refusal.code}: {words.say} {words.next}")
+
+
+@hospital.command("create")
+@click.option("--code", required=True)
+@click.option("--name", required=True)
+@click.option("--type", "kind", type=click.Choice(founding.INSTITUTION_TYPES), required=True)
+@click.option("--county", required=True, help="Six-digit county code.")
+@click.option("--packs", required=True, help="Rule packs, comma separated: national,guizhou")
+def create_hospital(code: str, name: str, kind: str, county: str, packs: str) -> None:
+    """Write a hospital down."""
+    try:
+        found = founding.found_hospital(code, name, kind, county, packs.split(","), clock())
+    except Refusal as refusal:
+        raise Spoken(refusal) from None
+    click.echo(found)
+
+
+@staff.command("create-administrator")
+@click.option("--hospital", "code", required=True)
+@click.option("--staff-no", required=True)
+@click.option("--name", required=True)
+def create_administrator(code: str, staff_no: str, name: str) -> None:
+    """Create an administrator with a first password, and announce a first desk for them."""
+    try:
+        actor = founding.ourselves(code)
+        password = staff_admin.create_staff(actor, staff_no, name, ["ADMINISTRATOR"], [], clock())
+        _, enrolment, _ = devices.announce(actor, "管理员电脑", "DESK", "", "", clock())
+    except Refusal as refusal:
+        raise Spoken(refusal) from None
+    click.echo(f"password {password}")
+    click.echo(f"enrolment code {enrolment}")
+
+
+@his_key.command("create")
+@click.option("--hospital", "code", required=True)
+@click.option("--system", "name", default="HIS", show_default=True)
+def create_his_key(code: str, name: str) -> None:
+    """Make a signing key; its secret is shown this once."""
+    try:
+        key_id, secret = founding.make_his_key(code, name, clock())
+    except Refusal as refusal:
+        raise Spoken(refusal) from None
+    click.echo(f"key id {key_id}")
+    click.echo(f"secret {secret}")
+
+
+@his_key.command("retire")
+@click.option("--hospital", "code", required=True)
+@click.option("--key-id", required=True)
+def retire_his_key(code: str, key_id: str) -> None:
+    """Refuse a signing key from now on."""
+    try:
+        founding.retire_his_key(code, key_id, clock())
+    except Refusal as refusal:
+        raise Spoken(refusal) from None
+
+
+@keys.command("check")
+def check_keys() -> None:
+    """Check that every key of the rings has its length and opens what is stored; exit 1
+    otherwise."""
+    jwt, sealing = settings().jwt_keys, settings().sealing_keys
+    wrong = [f"jwt {name}: base64 of 32 bytes or more" for name in jwt if _length(jwt[name]) < 32]
+    wrong += [f"sealing {name}: base64 of 32" for name in sealing if _length(sealing[name]) != 32]
+    opened, shut = founding.his_keys_that_open()
+    wrong += [f"his-key {key_id}: sealed with a key that is not in the ring" for key_id in shut]
+    for line in wrong:
+        click.echo(line, err=True)
+    if wrong:
+        raise SystemExit(1)
+    click.echo(f"{len(jwt)} jwt, {len(sealing)} sealing, {opened} his keys: all good")
+
+
+@trail.command("verify")
+@click.option("--hospital", "code", required=True)
+@click.option("--anchor", default="", help="NO:HASH printed by an earlier run.")
+def verify_trail(code: str, anchor: str) -> None:
+    """Name the first broken row and exit 1, or print the new anchor to keep somewhere else."""
+    try:
+        hospital_id = founding.ourselves(code).hospital_id
+    except Refusal as refusal:
+        raise Spoken(refusal) from None
+    no, _, digest = anchor.partition(":")
+    broken = audit.verify(hospital_id, (int(no), digest) if anchor else None)
+    if broken is not None:
+        click.echo(f"broken at row {broken}", err=True)
+        raise SystemExit(1)
+    click.echo("whole {}:{}".format(*audit.head(hospital_id)))
+
+
+def _length(key: str) -> int:
+    try:
+        return len(base64.b64decode(key))
+    except (binascii.Error, ValueError):
+        return 0

@@ -1,0 +1,35 @@
+"""The few field types of the edge: whole fen, identifiers, text of bounded length."""
+
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+STORABLE = validate.Regexp("[^\x00\ud800-\udfff]*\\Z")
+"""No NUL and no half of a surrogate pair: PostgreSQL holds neither."""
+
+
+def fen(*, least: int = 0, **about: Any) -> fields.Integer:
+    """A whole number of fen; a decimal, a text or a float is refused."""
+    return fields.Integer(
+        strict=True, validate=validate.Range(least, 10**12), metadata={"description": "分"}, **about
+    )
+
+
+def said(longest: int, *, least: int = 1, **about: Any) -> fields.String:
+    """A text of at most so many characters."""
+    return fields.String(validate=[validate.Length(least, longest), STORABLE], **about)
+
+
+def sha256(**about: Any) -> fields.String:
+    """64 lower-case hexadecimal digits."""
+    return fields.String(validate=validate.Regexp(r"^[0-9a-f]{64}\Z"), **about)
+
+
+class KeyHeader(Schema):
+    """The Idempotency-Key: made by the client for one wish, repeated with each try of it."""
+
+    idempotency_key = fields.String(
+        required=True,
+        data_key="Idempotency-Key",
+        validate=validate.Regexp(r"^[0-9A-Za-z_\-]{8,64}\Z"),
+    )

@@ -1,0 +1,33 @@
+"""Where WeChat Pay and the SMS provider report: verified or secret paths, committed first, answered
+after."""
+
+from flask import Response, request
+
+from api.guard import public
+from api.routes import Routes
+from api.surroundings import counterparts
+from journeys import notices, words
+from payments.channels.wechat import NoticeRefused
+
+blp = Routes("notices", __name__, description="渠道通知")
+
+
+@blp.route("/wxpay/notify/<string:hospital>/<string:subject>", methods=["POST"])
+@public("WeChat Pay signs its notices; the signature is checked before anything is read", media="*")
+@blp.response(204)
+def wechat(hospital: str, subject: str) -> Response:
+    """Take a notice of WeChat Pay"""
+    try:
+        notices.receive_notice(counterparts(hospital), request.headers, request.get_data())
+    except NoticeRefused:
+        return Response('{"code":"FAIL","message":"失败"}', 401, mimetype="application/json")
+    return Response(status=204)
+
+
+@blp.route("/sms/receipts/<string:hospital>/<string:token>", methods=["POST"])
+@public("Tencent does not sign receipts; the path is secret and what it says is a hint", media="*")
+@blp.response(200, {"type": "object"})
+def sms(hospital: str, token: str) -> Response:
+    """Take receipts of the SMS carrier"""
+    words.take_receipts(counterparts(hospital), token, request.get_data())
+    return Response('{"result":0,"errmsg":"OK"}', mimetype="application/json")

@@ -1,0 +1,155 @@
+"""Outpatient prepayment: top-up, account, the hospital's total, transfer (GZ-2, GZ-3)."""
+
+from typing import Any
+from uuid import UUID
+
+from marshmallow import Schema, fields, validate
+
+from api.fields import KeyHeader, fen, said, sha256
+from api.guard import current_actor, guarded
+from api.routes import Routes
+from api.surroundings import counterparts
+from journeys import outpatient
+from models.payment_order import Route
+from payments.collection import Payment
+from policies.transfer_consent import TransferConsent
+
+blp = Routes("outpatient", __name__, description="门诊预交金")
+
+
+class TopUp(Schema):
+    """Cash, or a card slip."""
+
+    amount_fen = fen(least=1, required=True)
+    route = fields.String(
+        required=True, validate=validate.OneOf([Route.CASH.value, Route.CARD.value])
+    )
+    slip_no = said(64, load_default=None)
+
+
+class Warned(Schema):
+    """A rule that does not bind this institution but is recommended to it."""
+
+    code = fields.String(required=True)
+    say = fields.String(required=True)
+
+
+class TopUpOut(Schema):
+    """The top-up and what the account holds now."""
+
+    id = fields.UUID(required=True)
+    amount_fen = fields.Integer(required=True)
+    state = fields.String(required=True)
+    receipt_no = fields.String(required=True, allow_none=True)
+    held_fen = fields.Integer(required=True)
+    warnings = fields.List(fields.Nested(Warned), required=True)
+
+
+class LotOut(Schema):
+    """One top-up that is not used up."""
+
+    id = fields.UUID(required=True)
+    channel = fields.String(required=True)
+    paid_at = fields.AwareDateTime(required=True)
+    amount_fen = fields.Integer(required=True)
+    remaining_fen = fields.Integer(required=True)
+
+
+class Wording(Schema):
+    """What the patient must agree to before a transfer; show the text, send the version."""
+
+    version = fields.String(required=True)
+    text = fields.String(required=True)
+
+
+class AccountOut(Schema):
+    """A patient's outpatient account."""
+
+    patient_id = fields.UUID(required=True)
+    held_fen = fields.Integer(required=True)
+    lots = fields.List(fields.Nested(LotOut), required=True)
+    transfer_consent = fields.Nested(Wording, required=True)
+
+
+class ChannelTotal(Schema):
+    """What came by one channel and is still there."""
+
+    channel = fields.String(required=True)
+    fen = fields.Integer(required=True)
+
+
+class Clearance(Schema):
+    """What the hospital has to give back."""
+
+    accounts = fields.Integer(required=True)
+    total_fen = fields.Integer(required=True)
+    by_channel = fields.List(fields.Nested(ChannelTotal), required=True)
+
+
+class ConsentIn(Schema):
+    """What was agreed to; the signature may be left out on the patient's own phone only."""
+
+    text_version = said(20, required=True)
+    signature_sha256 = sha256(load_default=None)
+
+
+class Transfer(Schema):
+    """How much goes over, and the consent."""
+
+    amount_fen = fen(least=1, required=True)
+    consent = fields.Nested(ConsentIn, load_default=None, allow_none=True)
+
+
+class TransferOut(Schema):
+    """What both accounts hold after the transfer."""
+
+    admission_id = fields.UUID(required=True)
+    amount_fen = fields.Integer(required=True)
+    outpatient_fen = fields.Integer(required=True)
+    deposit_fen = fields.Integer(required=True)
+
+
+@blp.route("/v1/patients/<uuid:patient_id>/outpatient-prepay/top-ups", methods=["POST"])
+@guarded("outpatient:act")
+@blp.arguments(KeyHeader, location="headers")
+@blp.arguments(TopUp)
+@blp.response(200, TopUpOut)
+def top_up(headers: dict[str, Any], wish: dict[str, Any], patient_id: UUID) -> dict[str, Any]:
+    """Top up an outpatient account"""
+    route = Route(wish.pop("route"))
+    payment = Payment(**wish, route=route, key=headers["idempotency_key"])
+    return outpatient.top_up(current_actor(), counterparts(), patient_id, payment)
+
+
+@blp.route("/v1/patients/<uuid:patient_id>/outpatient-prepay")
+@guarded("own:read", "hospital:read")
+@blp.response(200, AccountOut)
+def account(patient_id: UUID) -> dict[str, Any]:
+    """Look at an outpatient account"""
+    return outpatient.view_account(current_actor(), patient_id)
+
+
+@blp.route("/v1/outpatient-prepay/clearance")
+@guarded("ledger:read")
+@blp.response(200, Clearance)
+def clearance() -> dict[str, Any]:
+    """Read what is to be cleared"""
+    return outpatient.clearance_total(current_actor())
+
+
+@blp.route("/v1/admissions/<uuid:admission_id>/prepay-transfers", methods=["POST"])
+@guarded("own:act", "outpatient:act")
+@blp.arguments(KeyHeader, location="headers")
+@blp.arguments(Transfer)
+@blp.response(200, TransferOut)
+def transfer(headers: dict[str, Any], wish: dict[str, Any], admission_id: UUID) -> dict[str, Any]:
+    """Move outpatient money to a deposit"""
+    said_yes = wish["consent"]
+    return outpatient.transfer_to_deposit(
+        current_actor(),
+        counterparts(),
+        admission_id,
+        amount_fen=wish["amount_fen"],
+        key=headers["idempotency_key"],
+        consent=TransferConsent(**said_yes) if said_yes else None,
+    )

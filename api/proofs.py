@@ -1,0 +1,87 @@
+"""A staff request is signed by the device's own key: DPoP (RFC 9449) plus a hash of the body, so a
+copy is worth nothing."""
+
+import base64
+import hashlib
+import json
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import jwt
+from flask import request
+
+from api.surroundings import clock, here, settings
+from policies.refusals import Unauthenticated
+
+WINDOW_S = 60
+"""How far a proof's ``iat`` may be from our clock."""
+
+_REQUIRED = ["jti", "htm", "htu", "iat"]
+_OPTIONS: Any = {
+    "require": _REQUIRED,
+    "verify_exp": False,
+    "verify_iat": False,
+    "verify_nbf": False,
+    "verify_aud": False,
+}
+
+
+def proven_key(access_token: str | None = None) -> dict[str, str]:
+    """The public key (JWK) whose holder signed exactly this request, just now and for the first
+    time.
+
+    Unauthenticated PROOF_INVALID, PROOF_STALE or PROOF_REPLAYED. With Redis gone a copy passes
+    while
+    its window of 60 s lasts: money is then guarded by the idempotency keys in PostgreSQL.
+    """
+    jwk, said = _signed_by(request.headers.getlist("DPoP"))
+    expected = {"htm": request.method, "htu": _here(), "bh": _hash(request.get_data())}
+    found = {"htm": said["htm"], "htu": _target(said["htu"]), "bh": said.get("bh")}
+    if not request.get_data() and found["bh"] is None:
+        found["bh"] = expected["bh"]
+    if access_token is not None:
+        expected["ath"] = _hash(access_token.encode())
+        found["ath"] = said.get("ath")
+    if found != expected or not 8 <= len(str(said["jti"])) <= 128:
+        raise Unauthenticated("PROOF_INVALID")
+    if abs(clock()().timestamp() - float(said["iat"])) > WINDOW_S:
+        raise Unauthenticated("PROOF_STALE")
+    if not here().memory.first_time(f"proof:{thumbprint(jwk)}:{said['jti']}", 2 * WINDOW_S):
+        raise Unauthenticated("PROOF_REPLAYED")
+    return jwk
+
+
+def thumbprint(jwk: dict[str, str]) -> str:
+    """RFC 7638 thumbprint of a P-256 key."""
+    members = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
+    return _hash(json.dumps(members, separators=(",", ":"), sort_keys=True).encode())
+
+
+def _signed_by(headers: list[str]) -> tuple[dict[str, str], dict[str, Any]]:
+    if len(headers) != 1 or len(headers[0]) > 4096:
+        raise Unauthenticated("PROOF_INVALID")
+    try:
+        header = jwt.get_unverified_header(headers[0])
+        jwk = header["jwk"]
+        if header.get("typ") != "dpop+jwt" or "d" in jwk or jwk.get("crv") != "P-256":
+            raise Unauthenticated("PROOF_INVALID")
+        public = {name: jwk[name] for name in ("kty", "crv", "x", "y")}
+        key = jwt.PyJWK(public, algorithm="ES256")
+        said = jwt.decode(headers[0], key, algorithms=["ES256"], options=_OPTIONS)
+        float(said["iat"])
+    except (jwt.PyJWTError, KeyError, ValueError, TypeError, AttributeError):
+        raise Unauthenticated("PROOF_INVALID") from None
+    return public, said
+
+
+def _here() -> str:
+    return _target(settings().public_base_url.rstrip("/") + request.path)
+
+
+def _target(url: Any) -> str:
+    parts = urlsplit(str(url))
+    return f"{parts.scheme}://{parts.netloc}".lower() + unquote(parts.path)
+
+
+def _hash(content: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")

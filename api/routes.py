@@ -1,0 +1,61 @@
+"""A flask-smorest blueprint whose documents tell, for every operation, who may call it and how it
+can fail."""
+
+from typing import Any
+
+from flask import Request
+from flask_smorest import Blueprint
+from marshmallow import Schema
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import BadRequest
+
+from api.guard import Access
+
+
+class Reader(FlaskParser):
+    """Bodies nested a thousand deep or with numbers of thousands of digits are malformed too."""
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        """The body as JSON; 400 where Python's parser gives up."""
+        try:
+            return super().load_json(req, schema)
+        except (RecursionError, ValueError):
+            raise BadRequest from None
+
+
+class Routes(Blueprint):
+    """``blp = Routes("admissions", __name__, description="住院登记")``; paths are written whole:
+    ``/v1/…``."""
+
+    ARGUMENTS_PARSER = Reader()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._prepare_doc_cbks.append(_tell_access_and_problems)
+
+
+def _tell_access_and_problems(
+    doc: dict[str, Any], doc_info: dict[str, Any], *, method: str, **_: Any
+) -> dict[str, Any]:
+    access = doc_info.get("access")
+    if access is None:
+        raise ValueError(f"{doc_info['docstring']}: an operation without @guarded or @public")
+    doc["security"] = [{way: []} for way in sorted(access.ways_in)]
+    doc["x-permissions"] = list(access.permissions)
+    if access.why:
+        doc["x-public-because"] = access.why
+    doc["responses"] = doc.get("responses", {}) | dict.fromkeys(
+        _failures(doc, access, method), "Problem"
+    )
+    return doc
+
+
+def _failures(doc: dict[str, Any], access: Access, method: str) -> list[str]:
+    found = ["429", "500", "503", "default"]
+    if access.permissions:
+        found += ["401", "403", "404"]
+    if method != "get":
+        found += ["409", "422"]
+    if "requestBody" in doc:
+        found += ["400", "413", "415"]
+    return found

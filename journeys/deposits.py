@@ -1,0 +1,155 @@
+"""Collecting an inpatient deposit on any channel, never above the quota of the stay, and giving
+part of it back.
+"""
+
+from typing import Any
+from uuid import UUID
+
+import segno
+from sqlalchemy.orm import Session as Db
+
+from journeys.counterparts import Counterparts
+from journeys.patient_scope import stay_for
+from models import ledger
+from models.admission import Admission, AdmissionState, took_step
+from models.db import Session
+from models.ledger import AccountKind
+from models.payment_order import OrderState, PaymentOrder, Purpose
+from models.receipt import Receipt
+from payments import orders, refunds
+from payments.collection import Payment, may_pay_by, place, wish_of
+from policies.access import Actor
+from policies.deposit import room_left
+from policies.refusals import NotFound, Refused
+
+
+def collect_deposit(
+    actor: Actor, outside: Counterparts, admission_id: UUID, payment: Payment
+) -> dict[str, Any]:
+    """Take a deposit, or go on with the one that this key began (GZ-10, GZ-17, GZ-20).
+
+    The room under the quota is checked under the stay's lock, with open orders counted as if paid:
+    two nurses at once cannot exceed it. Refused DEPOSIT_CAP_EXCEEDED, QUOTA_NOT_SET,
+    ADMISSION_NOT_REGISTERED; Busy CHANNEL_SILENT (repeat with the same key).
+    """
+    may_pay_by(actor, payment.route)
+    with Session.begin() as db:
+        stay = stay_for(db, actor, admission_id, "PAY", lock=True)
+        order = _claimed(db, actor, outside, stay, payment)
+    place(
+        order,
+        outside.wechat_pay,
+        outside.now,
+        notify_url=outside.notify_url("payment"),
+        payment=payment,
+    )
+    return view_order(actor, order.id)
+
+
+def look_at_payment(actor: Actor, outside: Counterparts, order_id: UUID) -> dict[str, Any]:
+    """What became of an order, asking the channel if it is still open: what a phone does on return
+    from paying.
+    """
+    view_order(actor, order_id)
+    orders.refresh(order_id, outside.wechat_pay, outside.now)
+    return view_order(actor, order_id)
+
+
+def sweep_orders(outside: Counterparts, hospital_id: UUID) -> int:
+    """Ask about every open order that was placed a while ago: finds lost callbacks within two
+    minutes (rank 6).
+    """
+    open_orders = orders.waiting(hospital_id, outside.now())
+    for order_id in open_orders:
+        orders.refresh(order_id, outside.wechat_pay, outside.now)
+    return len(open_orders)
+
+
+def refund_part(
+    actor: Actor,
+    outside: Counterparts,
+    admission_id: UUID,
+    *,
+    amount_fen: int,
+    key: str,
+    reason: str,
+) -> UUID:
+    """Ask for part of a held deposit back during the stay; another person must approve it (GZ-17,
+    B4.6).
+    """
+    now = outside.now()
+    with Session.begin() as db:
+        stay = stay_for(db, actor, admission_id, "OWN", lock=True)
+        refund = refunds.request(
+            db,
+            hospital_id=stay.hospital_id,
+            key=f"{actor.name}:{key}",
+            reason=reason,
+            kind=AccountKind.INPATIENT_DEPOSIT,
+            owner=str(stay.id),
+            subject_id=stay.id,
+            patient_id=stay.patient_id,
+            amount_fen=amount_fen,
+            by=actor.name,
+            now=now,
+        )
+        took_step(db, stay, actor, "deposit-refund", now, amount_fen=amount_fen)
+        return refund.id
+
+
+def view_order(actor: Actor, order_id: UUID) -> dict[str, Any]:
+    """One order as its payer or a member of staff may see it; NotFound for everybody else."""
+    with Session() as db:
+        order = db.get(PaymentOrder, order_id)
+        if order is None or order.hospital_id != actor.hospital_id:
+            raise NotFound("ORDER_UNKNOWN")
+        if order.purpose in {Purpose.DEPOSIT, Purpose.SETTLEMENT}:
+            stay_for(db, actor, order.subject_id, "PAY")
+        elif order.patient_id != actor.patient_id and not actor.may("hospital:read"):
+            raise NotFound("ORDER_UNKNOWN")
+        paper = Receipt.of(db, order.purpose, order.id)
+        return {
+            "id": order.id,
+            "purpose": order.purpose,
+            "subject_id": order.subject_id,
+            "route": order.route,
+            "amount_fen": order.amount_fen,
+            "state": order.state,
+            "pay_with": _to_pay_with(order),
+            "expires_at": order.expires_at,
+            "paid_at": order.paid_at,
+            "receipt_no": paper.number if paper else None,
+            "answer": order.answer,
+        }
+
+
+def _to_pay_with(order: PaymentOrder) -> dict[str, Any] | None:
+    """What the payer needs while it is their turn; a QR comes drawn, for handhelds that cannot."""
+    if order.state != OrderState.WAITING or order.shown is None:
+        return None
+    if code := order.shown.get("code_url"):
+        return order.shown | {"qr_svg": segno.make(code, micro=False).svg_inline(scale=8)}
+    return order.shown
+
+
+def _claimed(
+    db: Db, actor: Actor, outside: Counterparts, stay: Admission, payment: Payment
+) -> PaymentOrder:
+    now = outside.now()
+    wish = wish_of(actor, stay.id, stay.patient_id, Purpose.DEPOSIT, payment)
+    if order := orders.find(db, wish):
+        return order
+    if stay.state != AdmissionState.IN_HOUSE:
+        raise Refused("ADMISSION_NOT_IN_HOUSE")
+    room = room_left(
+        stay.quota_fen,
+        ledger.held(db, stay.hospital_id, AccountKind.INPATIENT_DEPOSIT, str(stay.id)),
+        PaymentOrder.pending_fen(db, stay.id, Purpose.DEPOSIT),
+    )
+    if payment.amount_fen > room:
+        raise Refused("DEPOSIT_CAP_EXCEEDED", room_fen=room)
+    order = orders.claim(db, wish, now)
+    took_step(db, stay, actor, "deposit", now, amount_fen=payment.amount_fen, route=payment.route)
+    if order.channel != "WECHAT":
+        orders.paid(db, order, now, by=actor.name)
+    return order

@@ -1,0 +1,348 @@
+"""Settling a discharge at the bed, online or at the window: trial, agreement, insurer, aid,
+deposit, rest (GZ-10, 19, 20).
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session as Db
+
+from journeys.counterparts import Counterparts
+from journeys.patient_scope import stay_for
+from journeys.settlement_view import view_settlement
+from models import charges, ledger
+from models.admission import Admission, AdmissionState, took_step
+from models.db import Session
+from models.hospital import Hospital
+from models.insurance import Encounter
+from models.ledger import AccountKind
+from models.patient import Patient
+from models.payment_order import PaymentOrder, Purpose
+from models.queue import defer
+from models.settlement import AidClaim, ClaimState, Settlement, SettlementState
+from payments import aid_claims, closing, insurer_share, orders, settling
+from payments.collection import Payment, may_pay_by, place, wish_of
+from payments.insurance.stay import fee_lines
+from payments.settling import Stamp
+from policies.access import Actor, system
+from policies.digest import digest
+from policies.outcome import Declined, NoAnswer, NotNow
+from policies.packs import rules_of
+from policies.refusals import Busy, Conflict, Refused
+
+TRY_AGAIN = timedelta(seconds=30)
+"""When the queue goes on with a run whose counterpart was silent."""
+
+
+def try_settlement(actor: Actor, outside: Counterparts, admission_id: UUID) -> dict[str, Any]:
+    """Show who would pay what (2303), in plain words, binding nobody; as often as wanted until
+    somebody agrees.
+
+    Refused DISCHARGE_NOT_ORDERED before the order; Busy when the platform is silent.
+    """
+    with Session() as db:
+        stay = stay_for(db, actor, admission_id, "OWN")
+        run = Settlement.alive(db, stay.id)
+        if run and run.state != SettlementState.TRIAL:
+            return view_settlement(actor, admission_id)
+        if stay.state != AdmissionState.LEAVING:
+            raise Refused("DISCHARGE_NOT_ORDERED")
+        encounter = Encounter.active(db, stay.id)
+        lines = fee_lines(db, stay.id)
+        wants_aid = aid_claims.claims_aid(db, stay)
+        id_no = db.get_one(Patient, stay.patient_id).id_no if wants_aid else ""
+    total = sum(line.amount_fen for line in lines)
+    amounts: dict[str, Any] = {"total": total, "cash": total}
+    if encounter:
+        outside.insurance.upload(encounter.id, lines, actor)
+        amounts = asdict(outside.insurance.trial(encounter.id, actor))
+    estimate = (
+        aid_claims.estimate(outside.medical_aid, id_no, amounts["cash"]) if wants_aid else None
+    )
+    facts = _Trial(total, encounter is not None, amounts, estimate)
+    with Session.begin() as db:
+        _keep_trial(db, stay_for(db, actor, admission_id, "OWN", lock=True), facts, outside.now())
+    return view_settlement(actor, admission_id)
+
+
+def settle_discharge(
+    actor: Actor,
+    outside: Counterparts,
+    admission_id: UUID,
+    *,
+    agreed: str,
+    signature_sha256: str | None,
+) -> dict[str, Any]:
+    """Settle a stay as its trial showed. Call it again after any failure: it goes on where it
+    stopped (GZ-20).
+
+    ``agreed`` is the trial's digest. Refused TRIAL_FIRST; Conflict TRIAL_CHANGED when the bill is
+    not the one that was agreed to.
+    """
+    stamp = Stamp(actor.name, outside.now())
+    with Session.begin() as db:
+        stay = stay_for(db, actor, admission_id, "OWN", lock=True)
+        run = Settlement.alive(db, stay.id)
+        if run is None:
+            raise Refused("TRIAL_FIRST")
+        if run.trial_digest != agreed:
+            raise Conflict("TRIAL_CHANGED")
+        if run.state == SettlementState.TRIAL:
+            if stay.state != AdmissionState.LEAVING:
+                raise Refused("DISCHARGE_NOT_ORDERED")
+            if charges.total_fen(db, stay.id) != run.total_fen:
+                raise Conflict("TRIAL_CHANGED")
+            run.confirmed_by, run.confirmed_at = stamp.by, stamp.at
+            run.signature_sha256 = signature_sha256
+            run.rule_pack = rules_of(db.get_one(Hospital, stay.hospital_id).rule_packs).version
+            run.move(db, SettlementState.CONFIRMED, at=stamp.at, by=stamp.by)
+            took_step(db, stay, actor, "settlement", stamp.at, round=run.round)
+            _go_on_later(db, stay, stamp.at)
+    advance(actor, outside, admission_id)
+    return view_settlement(actor, admission_id)
+
+
+def pay_due(
+    actor: Actor, outside: Counterparts, admission_id: UUID, payment: Payment
+) -> dict[str, Any]:
+    """Pay what the deposit did not cover, exactly, on any channel; the bill closes when the money
+    is there.
+    """
+    may_pay_by(actor, payment.route)
+    with Session.begin() as db:
+        stay = stay_for(db, actor, admission_id, "PAY", lock=True)
+        order = _due_order(db, actor, outside, stay, payment)
+    place(
+        order,
+        outside.wechat_pay,
+        outside.now,
+        notify_url=outside.notify_url("payment"),
+        payment=payment,
+    )
+    advance(actor, outside, admission_id)
+    return view_settlement(actor, admission_id, "PAY")
+
+
+def undo_settlement(
+    actor: Actor, outside: Counterparts, admission_id: UUID, *, reason: str
+) -> dict[str, Any]:
+    """Take a settlement back everywhere: aid, insurer (2305, 2405), books; the stay is LEAVING
+    again (B4.3).
+
+    A trial is simply dropped. Refused SETTLEMENT_UNKNOWN_OUTCOME while the insurer's answer is
+    open.
+    """
+    now = outside.now()
+    with Session.begin() as db:
+        stay = stay_for(db, actor, admission_id, "OWN", lock=True)
+        run = Settlement.alive(db, stay.id)
+        if run is None:
+            raise Refused("NOTHING_TO_UNDO")
+        if run.state == SettlementState.CONFIRMED:
+            raise Refused("SETTLEMENT_UNKNOWN_OUTCOME")
+        there = SettlementState.UNDOING
+        if run.state == SettlementState.TRIAL:
+            there = SettlementState.UNDONE
+        if run.state != SettlementState.UNDOING:
+            run.move(db, there, at=now, by=actor.name, why=reason)
+            took_step(db, stay, actor, "settlement-undo", now, reason=reason)
+            _go_on_later(db, stay, now)
+    advance(actor, outside, admission_id)
+    return view_settlement(actor, admission_id)
+
+
+def advance(actor: Actor, outside: Counterparts, admission_id: UUID) -> None:
+    """Take the next steps until somebody else must act. Nurse, callback, queue and sweep all come
+    through here.
+    """
+    before = None
+    while True:
+        with Session() as db:
+            run = Settlement.alive(db, admission_id)
+        if run is None or run.state == before or run.state not in STEPS:
+            return
+        before = run.state
+        try:
+            STEPS[SettlementState(run.state)](actor, outside, run)
+        except Busy:
+            return  # silence, or somebody else is asking: the queue goes on
+
+
+def continue_settlement(outside: Counterparts, hospital_id: UUID, admission_id: UUID) -> None:
+    """Go on with a run that nobody stands by: from the queue, after a payment, after a crash.
+
+    What the insurer refused is on the run's trail; a person must look, so the job is done.
+    """
+    with suppress(Refused, Conflict):
+        advance(system(hospital_id), outside, admission_id)
+
+
+def sweep_settlements(outside: Counterparts, hospital_id: UUID) -> int:
+    """Go on with every run whose next step is ours, and ask about every open aid claim; how many
+    there were.
+    """
+    runs, claims = open_runs(hospital_id), aid_claims.open_claims(hospital_id)
+    for admission_id in runs:
+        continue_settlement(outside, hospital_id, admission_id)
+    for claim_id in claims:
+        decide_aid(outside, claim_id)
+    return len(runs) + len(claims)
+
+
+def decide_aid(outside: Counterparts, claim_id: UUID) -> None:
+    """Ask again about an aid claim that was left pending; the difference is charged or given back
+    (CQ-5.2 T1).
+    """
+    aid_claims.ask(outside.medical_aid, outside.now, claim_id)
+
+
+def open_runs(hospital_id: UUID) -> list[UUID]:
+    """Stays whose settlement can go on without a person: for the sweep."""
+    with Session() as db:
+        query = select(Settlement.admission_id).where(
+            Settlement.hospital_id == hospital_id, Settlement.state.in_(STEPS)
+        )
+        return list(db.scalars(query))
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    total_fen: int
+    insured: bool
+    amounts: dict[str, Any]
+    aid_estimate_fen: int | None
+
+
+def _keep_trial(db: Db, stay: Admission, trial: _Trial, now: datetime) -> None:
+    run = Settlement.alive(db, stay.id)
+    if run and run.state != SettlementState.TRIAL:
+        return  # somebody agreed in the meantime
+    if run is None:
+        last = Settlement.latest(db, stay.id)
+        run = Settlement(
+            hospital_id=stay.hospital_id,
+            admission_id=stay.id,
+            round=last.round + 1 if last else 1,
+            state=SettlementState.TRIAL,
+            opened_at=now,
+        )
+        db.add(run)
+    run.total_fen = trial.total_fen
+    run.insured = trial.insured
+    run.trial = trial.amounts
+    run.aid_estimate_fen = trial.aid_estimate_fen
+    run.trial_digest = digest(trial.total_fen, trial.amounts, trial.aid_estimate_fen)
+
+
+def _ask_insurer(actor: Actor, outside: Counterparts, run: Settlement) -> None:
+    insurer_share.ask(run, outside.insurance, outside.now, actor)
+
+
+def _ask_aid(actor: Actor, outside: Counterparts, run: Settlement) -> None:
+    stamp = Stamp(actor.name, outside.now())
+    with Session.begin() as db:
+        run = Settlement.locked(db, run.id)
+        stay = db.get_one(Admission, run.admission_id)
+        claim = aid_claims.open_claim(db, run, stay, stamp)
+    if claim and claim.state == ClaimState.ASKED:
+        aid_claims.ask(outside.medical_aid, outside.now, claim.id)
+    with Session.begin() as db:
+        run = Settlement.locked(db, run.id)
+        if run.state == SettlementState.INSURED:
+            run.move(db, SettlementState.CLAIMED, at=stamp.at, by=stamp.by)
+
+
+def _book(actor: Actor, outside: Counterparts, run: Settlement) -> None:
+    stamp = Stamp(actor.name, outside.now())
+    with Session.begin() as db:
+        stay = db.get_one(Admission, run.admission_id, with_for_update=True)
+        run = Settlement.locked(db, run.id)
+        if run.state != SettlementState.CLAIMED:
+            return
+        settling.book_bill(db, run, AidClaim.of(db, run.id), stamp)
+        run.move(db, SettlementState.DUE, at=stamp.at, by=stamp.by)
+        closing.balance(db, stay, run, stamp)
+
+
+def _take_payment(actor: Actor, outside: Counterparts, run: Settlement) -> None:
+    stamp = Stamp(actor.name, outside.now())
+    with Session.begin() as db:
+        stay = db.get_one(Admission, run.admission_id, with_for_update=True)
+        run = Settlement.locked(db, run.id)
+        if run.state == SettlementState.DUE:
+            closing.balance(db, stay, run, stamp)
+
+
+def _take_back(actor: Actor, outside: Counterparts, run: Settlement) -> None:
+    """Undo outside first, aid then insurer, and the books only when both have surely let go."""
+    with Session() as db:
+        claim = AidClaim.of(db, run.id)
+        encounter = Encounter.active(db, run.admission_id)
+    if claim and claim.state != ClaimState.WITHDRAWN:
+        try:
+            outside.medical_aid.withdraw(claim.number)
+        except Declined as no:
+            raise Refused("AID_WITHDRAWAL_REFUSED") from no
+        except (NotNow, NoAnswer) as silence:
+            raise Busy("AID_SILENT") from silence
+    if run.insured and encounter:
+        outside.insurance.undo_settlement(encounter.id, actor, reopen_stay=True)
+    stamp = Stamp(actor.name, outside.now())
+    with Session.begin() as db:
+        stay = db.get_one(Admission, run.admission_id, with_for_update=True)
+        run = Settlement.locked(db, run.id)
+        if run.state != SettlementState.UNDOING:
+            return
+        claim = AidClaim.locked(db, claim.id) if claim else None
+        settling.unbook(db, run, claim, stamp)
+        if claim and claim.state != ClaimState.WITHDRAWN:
+            claim.move(db, ClaimState.WITHDRAWN, at=stamp.at, by=stamp.by)
+        run.move(db, SettlementState.UNDONE, at=stamp.at, by=stamp.by)
+        if stay.state == AdmissionState.SETTLED:
+            stay.move(db, AdmissionState.LEAVING, at=stamp.at, by=stamp.by)
+
+
+STEPS: dict[SettlementState, Callable[[Actor, Counterparts, Settlement], None]] = {
+    SettlementState.CONFIRMED: _ask_insurer,
+    SettlementState.INSURED: _ask_aid,
+    SettlementState.CLAIMED: _book,
+    SettlementState.DUE: _take_payment,
+    SettlementState.UNDOING: _take_back,
+}
+"""What is done next in each state; in the others it is nobody's turn, or the patient's."""
+
+
+def _due_order(
+    db: Db, actor: Actor, outside: Counterparts, stay: Admission, payment: Payment
+) -> PaymentOrder:
+    wish = wish_of(actor, stay.id, stay.patient_id, Purpose.SETTLEMENT, payment)
+    if order := orders.find(db, wish):
+        return order
+    owed = ledger.balance(db, stay.hospital_id, AccountKind.PATIENT_RECEIVABLE, str(stay.id))
+    due = owed - PaymentOrder.pending_fen(db, stay.id, Purpose.SETTLEMENT)
+    if due <= 0:
+        raise Refused("NOTHING_DUE")
+    if payment.amount_fen != due:
+        raise Refused("AMOUNT_IS_NOT_WHAT_IS_DUE", due_fen=due)
+    now = outside.now()
+    order = orders.claim(db, wish, now)
+    took_step(db, stay, actor, "payment", now, amount_fen=due, route=payment.route)
+    if order.channel != "WECHAT":
+        orders.paid(db, order, now, by=actor.name)
+    return order
+
+
+def _go_on_later(db: Db, stay: Admission, now: datetime) -> None:
+    """If this process dies on the way, the queue goes on."""
+    defer(
+        db,
+        "advance_settlement",
+        hospital_id=str(stay.hospital_id),
+        admission_id=str(stay.id),
+        at=now + TRY_AGAIN,
+    )

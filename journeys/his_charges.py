@@ -1,0 +1,235 @@
+"""Charges and reversals from the HIS: a verdict for each line; bad lines do not stop good ones."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session as Db
+
+from config import today
+from journeys.counterparts import Counterparts
+from journeys.his_intake import Clock, Facts, once
+from models import charges
+from models.admission import Admission
+from models.charges import ChargeLine, ChargeSource
+from models.db import Session
+from models.work_item import open_item
+from policies.access import Actor
+from policies.charges import (
+    UNSTORABLE,
+    Charge,
+    NotTaken,
+    Reversal,
+    Verdict,
+    check,
+    check_reversal,
+    reason,
+    take_back,
+)
+
+MONTHS_AHEAD = 4
+"""This month and three more: a job that fails for weeks is noticed before it matters."""
+
+Raw = Mapping[str, Any]
+Judged = tuple[Verdict, str]
+
+
+def take_charges(actor: Actor, facts: Facts, now: Clock) -> Facts:
+    """Take up to 1,000 lines, each judged on its own by policies/charges.py and the set function.
+
+    Nothing here asks what the patient has paid: a low deposit never stops a treatment (GZ-25).
+    """
+
+    def take(db: Db, at: datetime) -> Facts:
+        good: dict[int, Charge] = {}
+        verdicts: dict[int, Judged] = {}
+        for place, raw in enumerate(facts["lines"]):
+            try:
+                good[place] = check(raw, at)
+            except NotTaken as refused:
+                verdicts[place] = (refused.verdict, refused.field)
+        return _enter(db, actor, facts, at, good, verdicts)
+
+    return once(actor, "charge-batch", facts, now, take)
+
+
+def take_reversals(actor: Actor, facts: Facts, now: Clock) -> Facts:
+    """Take lines back, whole or in part, by negative lines; never more than is left of a line."""
+
+    def take(db: Db, at: datetime) -> Facts:
+        asked: dict[int, Reversal] = {}
+        verdicts: dict[int, Judged] = {}
+        for place, raw in enumerate(facts["lines"]):
+            try:
+                asked[place] = check_reversal(raw, at)
+            except NotTaken as refused:
+                verdicts[place] = (refused.verdict, refused.field)
+        good = _taken_back(db, actor, asked, verdicts)
+        return _enter(db, actor, facts, at, good, verdicts)
+
+    return once(actor, "charge-reversal", facts, now, take)
+
+
+def make_charge_months(outside: Counterparts) -> int:
+    """Have the coming months' partitions ready; the number of those made now."""
+    with Session.begin() as db:
+        return charges.make_months(db, today(outside.now()), MONTHS_AHEAD)
+
+
+def _enter(
+    db: Db,
+    actor: Actor,
+    facts: Facts,
+    at: datetime,
+    good: dict[int, Charge],
+    verdicts: dict[int, Judged],
+) -> Facts:
+    found = charges.ingest(
+        db,
+        hospital_id=actor.hospital_id,
+        source_event_id=facts["source_event_id"],
+        at=at,
+        today=today(at),
+        lines=[charge.as_row(place) for place, charge in good.items()],
+    )
+    verdicts |= {place: (Verdict(verdict), "") for place, verdict in found.items()}
+    late = [good[place] for place, word in found.items() if word == Verdict.AFTER_SETTLEMENT]
+    _show_late(db, actor, facts["source_event_id"], late, at)
+    return _answer(facts["lines"], verdicts)
+
+
+def _answer(lines: list[Raw], verdicts: dict[int, Judged]) -> Facts:
+    told = [
+        {
+            "place": place,
+            "source_line_id": _shown(raw.get("source_line_id")),
+            "verdict": str(verdicts[place][0]),
+            "field": verdicts[place][1],
+            "reason": reason(*verdicts[place]),
+        }
+        for place, raw in enumerate(lines)
+    ]
+    taken = (Verdict.ACCEPTED, Verdict.DUPLICATE)
+    return {
+        "accepted": sum(line["verdict"] == Verdict.ACCEPTED for line in told),
+        "duplicate": sum(line["verdict"] == Verdict.DUPLICATE for line in told),
+        "refused": sum(line["verdict"] not in taken for line in told),
+        "lines": told,
+    }
+
+
+def _shown(said: Any) -> str | None:
+    return said if isinstance(said, str) and not UNSTORABLE.search(said) else None
+
+
+def _show_late(db: Db, actor: Actor, event_id: str, late: list[Charge], at: datetime) -> None:
+    """Charges for a closed bill are not lost in a log: a person decides about each stay."""
+    stays = select(Admission.inpatient_no, Admission.id).where(
+        Admission.hospital_id == actor.hospital_id,
+        Admission.inpatient_no.in_({charge.inpatient_no for charge in late}),
+    )
+    for inpatient_no, admission_id in db.execute(stays) if late else ():
+        amounts = [charge.amount_fen for charge in late if charge.inpatient_no == inpatient_no]
+        open_item(
+            db,
+            hospital_id=actor.hospital_id,
+            kind="CHARGE_AFTER_SETTLEMENT",
+            subject=f"admission:{admission_id}",
+            at=at,
+            note="结算后又收到费用，没有记账。请决定：撤销结算后重传，或由科室作废。",
+            facts={event_id: {"lines": len(amounts), "total_fen": sum(amounts)}},
+        )
+
+
+def _taken_back(
+    db: Db, actor: Actor, asked: dict[int, Reversal], verdicts: dict[int, Judged]
+) -> dict[int, Charge]:
+    stays = _locked_stays(db, actor, {reversal.inpatient_no for reversal in asked.values()})
+    originals = _originals(db, actor, stays, {reversal.reverses for reversal in asked.values()})
+    taken = _taken_so_far(
+        db,
+        set(stays.values()),
+        set(originals),
+        but_not={reversal.source_line_id for reversal in asked.values()},
+    )
+    good: dict[int, Charge] = {}
+    said: dict[Reversal, Charge] = {}
+    for place, reversal in asked.items():
+        if reversal.inpatient_no not in stays:
+            verdicts[place] = (Verdict.UNKNOWN_ADMISSION, "inpatient_no")
+            continue
+        if reversal in said:
+            good[place] = said[reversal]
+            continue
+        original = originals.get(reversal.reverses)
+        if original and original.inpatient_no != reversal.inpatient_no:
+            original = None
+        quantity, fen = taken.get(reversal.reverses, (Decimal(), 0))
+        try:
+            good[place] = said[reversal] = take_back(original, reversal, quantity, fen)
+        except NotTaken as refused:
+            verdicts[place] = (refused.verdict, refused.field)
+            continue
+        taken[reversal.reverses] = (quantity + reversal.quantity, fen + reversal.amount_fen)
+    return good
+
+
+def _locked_stays(db: Db, actor: Actor, inpatient_nos: set[str]) -> dict[str, UUID]:
+    # The same locks in the same order as the set function takes them a moment later.
+    query = (
+        select(Admission.inpatient_no, Admission.id)
+        .where(
+            Admission.hospital_id == actor.hospital_id, Admission.inpatient_no.in_(inpatient_nos)
+        )
+        .order_by(Admission.id)
+        .with_for_update(key_share=True)
+    )
+    return dict(db.execute(query).all())
+
+
+def _originals(
+    db: Db, actor: Actor, stays: dict[str, UUID], line_ids: set[str]
+) -> dict[str, Charge]:
+    """The lines to be taken back, as they were reported; a reversal itself cannot be reversed."""
+    numbers = {stay: inpatient_no for inpatient_no, stay in stays.items()}
+    query = (
+        select(ChargeLine)
+        .join(
+            ChargeSource,
+            (ChargeSource.occurred_on == ChargeLine.occurred_on)
+            & (ChargeSource.seq == ChargeLine.seq),
+        )
+        .where(
+            ChargeSource.hospital_id == actor.hospital_id,
+            ChargeSource.source_line_id.in_(line_ids),
+            ChargeLine.admission_id.in_(stays.values()),
+            ChargeLine.reverses.is_(None),
+        )
+    )
+    return {
+        line.source_line_id: line.as_charge(numbers[line.admission_id])
+        for line in db.scalars(query)
+    }
+
+
+def _taken_so_far(
+    db: Db, stays: set[UUID], line_ids: set[str], *, but_not: set[str]
+) -> dict[str, tuple[Decimal, int]]:
+    """How much of each line was taken back, but not by these reversals: they may be said again."""
+    query = (
+        select(
+            ChargeLine.reverses,
+            -func.sum(ChargeLine.quantity),
+            -func.sum(ChargeLine.amount_fen),
+        )
+        .where(
+            ChargeLine.admission_id.in_(stays),
+            ChargeLine.reverses.in_(line_ids),
+            ChargeLine.source_line_id.not_in(but_not),
+        )
+        .group_by(ChargeLine.reverses)
+    )
+    return {str(line): (quantity, int(fen)) for line, quantity, fen in db.execute(query)}

@@ -1,0 +1,110 @@
+"""Callbacks of WeChat Pay: verified, committed to the inbox, only then answered; applied by a job
+through one door.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from journeys.counterparts import Counterparts
+from models.db import Session, id_of
+from models.hospital import Hospital
+from models.notice import ChannelNotice
+from models.payment_order import PaymentOrder
+from models.queue import defer
+from payments import booking, orders, refund_legs
+from payments.channels.wechat import ChannelOrder, ChannelRefund, Notice
+from policies.refusals import NotFound
+
+assert booking  # noqa: S101  its table of what to book is filled by the import
+
+
+def receive_notice(outside: Counterparts, headers: Mapping[str, str], body: bytes) -> bool:
+    """Keep a genuine notice; True when it is new. Raises NoticeRefused for a forged, stale or
+    probing one.
+
+    Nothing is applied here: the answer must leave within 5 s, and only after the commit.
+    """
+    notice = outside.wechat_pay.read_notice(headers, body)
+    with Session.begin() as db:
+        hospital = Hospital.by_code(db, outside.code)
+        kept = ChannelNotice.keep(
+            db,
+            hospital_id=hospital.id,
+            event=f"{notice.event_type}:{notice.number}",
+            subject=notice.subject,
+            number=notice.number,
+            body_sha256=hashlib.sha256(body).hexdigest(),
+            answer=_plain(notice),
+            received_at=outside.now(),
+        )
+        if kept:
+            defer(db, "apply_notice", hospital_id=str(hospital.id), notice_id=str(kept))
+    return kept is not None
+
+
+def apply_notice(outside: Counterparts, notice_id: UUID) -> None:
+    """Apply one kept notice; harmless when it was applied before."""
+    with Session() as db:
+        notice = db.get_one(ChannelNotice, notice_id)
+    if notice.applied_at:
+        return
+    outcome = "APPLIED"
+    try:
+        _apply(notice, outside.now())
+    except (orders.AmountDiffers, refund_legs.LegAmountDiffers, NotFound) as odd:
+        outcome = type(odd).__name__
+    with Session.begin() as db:
+        kept = ChannelNotice.locked(db, notice_id)
+        if kept and not kept.applied_at:
+            kept.applied_at, kept.outcome = outside.now(), outcome
+
+
+def sweep_notices(outside: Counterparts, hospital_id: UUID) -> int:
+    """Apply the kept notices whose job was lost; how many there were."""
+    with Session() as db:
+        left = db.scalars(
+            select(ChannelNotice.id).where(
+                ChannelNotice.hospital_id == hospital_id, ChannelNotice.applied_at.is_(None)
+            )
+        ).all()
+    for notice_id in left:
+        apply_notice(outside, notice_id)
+    return len(left)
+
+
+def _apply(notice: ChannelNotice, now: datetime) -> None:
+    said = dict(notice.answer)
+    said["paid_at"] = datetime.fromisoformat(said["paid_at"]) if said["paid_at"] else None
+    if notice.subject == "refund":
+        leg_id = refund_legs.leg_by_number(notice.hospital_id, notice.number)
+        refund_legs.record_leg(leg_id, ChannelRefund(**said), now, by="notice")
+        return
+    order_id = id_of(notice.number)
+    with Session() as db:
+        order = db.get(PaymentOrder, order_id) if order_id else None
+    if order is None or order.hospital_id != notice.hospital_id:
+        raise NotFound("ORDER_UNKNOWN")
+    orders.record(order.id, ChannelOrder(**said, payer=None), now, by="notice")
+
+
+def _plain(notice: Notice) -> dict[str, Any]:
+    said = notice.refund or notice.order
+    if said is None:
+        return {}
+    paid_at = said.paid_at.isoformat() if said.paid_at else None
+    plain = {"state": said.state, "amount_fen": said.amount_fen, "paid_at": paid_at}
+    if isinstance(said, ChannelRefund):
+        return plain | {
+            "out_refund_no": said.out_refund_no,
+            "channel_refund_id": said.channel_refund_id,
+            "received_account": None,
+        }
+    return plain | {
+        "out_trade_no": said.out_trade_no,
+        "channel_transaction_id": said.channel_transaction_id,
+    }

@@ -1,0 +1,119 @@
+"""What a stay cost, line by line as the HIS reported it: append-only, by month, entered in sets."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Numeric, Text, func, select
+from sqlalchemy import Sequence as SqlSequence
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.db import Base, Moment
+from policies.charges import Charge
+
+_numbers = SqlSequence("charge_line_seq")
+
+
+class ChargeLine(Base):
+    """One charge, or the reversal of one (negative). ``seq`` grows in the order of arrival.
+
+    Codes are the insurance platform's: ``category`` med_chrgitm_type 01-14, ``insurance_level``
+    chrgitm_lv 01 甲, 02 乙, 03 丙, ``national_code`` med_list_codg, ``hospital_code``
+    medins_list_codg.
+    """
+
+    __tablename__ = "charge_line"
+    __table_args__ = (
+        # The order in which every question is asked: the lines of a stay, then those of a day.
+        Index(None, "admission_id", "occurred_on", "seq"),
+        Index(None, "hospital_id", "occurred_on"),
+        CheckConstraint(
+            "occurred_on = (occurred_at AT TIME ZONE 'Asia/Shanghai')::date", name="shanghai_day"
+        ),
+        CheckConstraint("(reverses IS NULL) = (quantity > 0)", name="only_reversals_are_negative"),
+        CheckConstraint("sign(amount_fen) IN (0, sign(quantity))", name="sign_of_quantity"),
+        {"postgresql_partition_by": "RANGE (occurred_on)"},
+    )
+
+    occurred_on: Mapped[date] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(
+        _numbers, primary_key=True, server_default=_numbers.next_value()
+    )
+    hospital_id: Mapped[UUID]
+    admission_id: Mapped[UUID] = mapped_column(ForeignKey("admission.id"))
+    source_line_id: Mapped[str] = mapped_column(Text)
+    occurred_at: Mapped[datetime] = mapped_column(Moment)
+    item_name: Mapped[str] = mapped_column(Text)
+    specification: Mapped[str] = mapped_column(Text)
+    unit: Mapped[str] = mapped_column(Text)
+    quantity: Mapped[Decimal] = mapped_column(Numeric(16, 4))
+    unit_price: Mapped[Decimal] = mapped_column(Numeric(16, 6))
+    amount_fen: Mapped[int]
+    category: Mapped[str] = mapped_column(Text)
+    insurance_level: Mapped[str] = mapped_column(Text)
+    self_pay_ratio: Mapped[Decimal | None] = mapped_column(Numeric(5, 4))
+    national_code: Mapped[str] = mapped_column(Text)
+    hospital_code: Mapped[str] = mapped_column(Text)
+    department_code: Mapped[str] = mapped_column(Text)
+    department_name: Mapped[str] = mapped_column(Text)
+    doctor_code: Mapped[str] = mapped_column(Text)
+    doctor_name: Mapped[str] = mapped_column(Text)
+    reverses: Mapped[str | None] = mapped_column(Text)
+    source_event_id: Mapped[str] = mapped_column(Text)
+    received_at: Mapped[datetime] = mapped_column(Moment)
+
+    def as_charge(self, inpatient_no: str) -> Charge:
+        """The line as it was reported for the stay with this number."""
+        said: dict[str, Any] = {
+            field.name: getattr(self, field.name, inpatient_no) for field in fields(Charge)
+        }
+        return Charge(**said)
+
+
+class ChargeSource(Base):
+    """Every line ever taken and where it is: the key that a partitioned table cannot hold."""
+
+    __tablename__ = "charge_source"
+
+    hospital_id: Mapped[UUID] = mapped_column(ForeignKey("hospital.id"), primary_key=True)
+    source_line_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    occurred_on: Mapped[date]
+    seq: Mapped[int]
+
+
+def ingest(
+    db: Session,
+    *,
+    hospital_id: UUID,
+    source_event_id: str,
+    at: datetime,
+    today: date,
+    lines: Sequence[dict[str, Any]],
+) -> dict[int, str]:
+    """Take the good lines once, in one statement, under their stays' locks: place -> verdict.
+
+    The lines were checked by policies/charges.py, which also says what the verdicts mean.
+    """
+    if not lines:
+        return {}
+    call = func.ingest_charges(
+        hospital_id, source_event_id, at, today, sql_cast(list(lines), JSONB)
+    ).table_valued("place", "verdict")
+    return dict(db.execute(select(call.c.place, call.c.verdict)).all())
+
+
+def make_months(db: Session, first: date, months: int) -> int:
+    """Have a partition for each of these months; how many were made now. Stray lines move in."""
+    return int(db.scalar(select(func.make_charge_months(first, months))) or 0)
+
+
+def total_fen(db: Session, admission_id: UUID) -> int:
+    """What the stay cost so far, in fen, reversals taken off."""
+    query = select(func.sum(ChargeLine.amount_fen)).where(ChargeLine.admission_id == admission_id)
+    return int(db.scalar(query) or 0)

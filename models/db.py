@@ -1,0 +1,113 @@
+"""The one door to PostgreSQL: sessions for writing, an AUTOCOMMIT reader, and a check that nobody
+waits inside either.
+"""
+
+import threading
+from typing import Any
+from uuid import UUID
+
+import uuid_utils.compat
+from sqlalchemy import BigInteger, Connection, Engine, MetaData, create_engine, event, text
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import UUID as PgUUID
+from sqlalchemy.orm import DeclarativeBase, SessionTransaction, sessionmaker
+from sqlalchemy.orm import Session as SqlSession
+
+Session: sessionmaker[SqlSession] = sessionmaker(expire_on_commit=False)
+"""Every write: ``with Session.begin() as db``. Journeys open it; nothing below them commits."""
+
+_open_here = threading.local()
+_reader: Engine | None = None
+
+
+class Base(DeclarativeBase):
+    """Every table. Ids are UUIDv7 made in Python; stored times are UTC; money is whole fen in a
+    bigint.
+    """
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {
+        UUID: PgUUID(as_uuid=True),
+        int: BigInteger,
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+    }
+
+
+class TransactionOpen(AssertionError):
+    """Somebody was about to wait for the outside world while holding a database transaction."""
+
+
+Moment = TIMESTAMP(timezone=True)
+"""Column type of a point in time; always UTC."""
+
+
+def new_id() -> UUID:
+    """A UUIDv7: unique across machines and sorted by the time it was made."""
+    return uuid_utils.compat.uuid7()
+
+
+def id_of(number: str) -> UUID | None:
+    """The id whose hexadecimal digits this number is; None for a number that is not ours."""
+    try:
+        return UUID(hex=number)
+    except ValueError:
+        return None
+
+
+def connect(url: str, *, pool_size: int = 10, timeout: float = 10) -> Engine:
+    """Bind both doors to a database URL (``postgresql://…``) and return the engine that writes."""
+    global _reader
+    url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=timeout,
+        pool_pre_ping=True,
+        connect_args={"options": "-c timezone=UTC -c lock_timeout=15s"},
+    )
+    Session.configure(bind=engine)
+    _reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+    return engine
+
+
+def reader() -> Connection:
+    """A connection in AUTOCOMMIT for reads that need no transaction: ``with reader() as db``."""
+    if _reader is None:
+        raise RuntimeError("connect() was not called")
+    return _reader.connect()
+
+
+def rows(sql: str, **values: Any) -> list[dict[str, Any]]:
+    """The rows of one read-only statement as dictionaries."""
+    with reader() as db:
+        return [dict(row) for row in db.execute(text(sql), values).mappings()]
+
+
+def assert_nothing_open() -> None:
+    """Raise if this thread holds a transaction. Every adapter calls it before it asks anyone
+    anything.
+    """
+    if getattr(_open_here, "count", 0):
+        raise TransactionOpen("no transaction may be open while waiting for an outside system")
+
+
+@event.listens_for(Session, "after_transaction_create")
+def _opened(_session: SqlSession, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        _open_here.count = getattr(_open_here, "count", 0) + 1
+
+
+@event.listens_for(Session, "after_transaction_end")
+def _ended(_session: SqlSession, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        _open_here.count = getattr(_open_here, "count", 0) - 1

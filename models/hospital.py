@@ -1,0 +1,71 @@
+"""A hospital: whose money and patients these are, which rules bind it, and its settings with their
+history.
+"""
+
+from datetime import datetime
+from typing import Self
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.db import Base, Moment, new_id
+from policies.refusals import NotFound
+
+
+class Hospital(Base):
+    """One institution (GZ-2). Its type: PUBLIC, DESIGNATED, PRIVATE_OTHER or MILITARY."""
+
+    __tablename__ = "hospital"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    code: Mapped[str] = mapped_column(Text, unique=True)
+    name: Mapped[str] = mapped_column(Text)
+    institution_type: Mapped[str] = mapped_column(Text)
+    opted_in: Mapped[bool] = mapped_column(default=False)
+    level: Mapped[str] = mapped_column(Text, default="")
+    county_code: Mapped[str] = mapped_column(Text)
+    rule_packs: Mapped[list[str]] = mapped_column(ARRAY(Text))
+
+    @classmethod
+    def by_code(cls, db: Session, code: str) -> Self:
+        """The hospital that carries this code; NotFound otherwise."""
+        if hospital := db.scalar(select(cls).where(cls.code == code)):
+            return hospital
+        raise NotFound("HOSPITAL_UNKNOWN")
+
+
+class Setting(Base):
+    """The present value of one setting of one hospital."""
+
+    __tablename__ = "setting"
+    __table_args__ = (UniqueConstraint("hospital_id", "key"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    hospital_id: Mapped[UUID] = mapped_column(ForeignKey("hospital.id"))
+    key: Mapped[str] = mapped_column(Text)
+    value: Mapped[str] = mapped_column(Text)
+
+
+class SettingChange(Base):
+    """Who changed a setting, when, from what to what (GZ-4 T2). Append-only."""
+
+    __tablename__ = "setting_change"
+    __table_args__ = (Index(None, "hospital_id", "at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    hospital_id: Mapped[UUID] = mapped_column(ForeignKey("hospital.id"))
+    key: Mapped[str] = mapped_column(Text)
+    old: Mapped[str | None] = mapped_column(Text)
+    new: Mapped[str] = mapped_column(Text)
+    by: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(Moment)
+
+
+def setting(db: Session, hospital_id: UUID, key: str, default: str = "") -> str:
+    """The present value of a setting, or the default."""
+    found = db.scalar(
+        select(Setting.value).where(Setting.hospital_id == hospital_id, Setting.key == key)
+    )
+    return default if found is None else found

@@ -1,0 +1,53 @@
+"""A patient as the HIS patient index knows them: sealed identity, and the plain facts that care and
+law need.
+"""
+
+from datetime import date
+from typing import Self
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, Text, UniqueConstraint, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.db import Base, new_id
+from models.sealing import Sealed, blind_index
+
+
+class Patient(Base):
+    """One person in one hospital's patient index. ``id_type``: 01 identity card, 99 none known."""
+
+    __tablename__ = "patient"
+    __table_args__ = (
+        UniqueConstraint("hospital_id", "his_patient_no"),
+        Index(None, "hospital_id", "id_no_index"),
+        Index(None, "hospital_id", "phone_index"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    hospital_id: Mapped[UUID] = mapped_column(ForeignKey("hospital.id"))
+    his_patient_no: Mapped[str] = mapped_column(Text)
+    name_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    id_no_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    id_no_index: Mapped[bytes | None] = mapped_column(LargeBinary)
+    phone_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    phone_index: Mapped[bytes | None] = mapped_column(LargeBinary)
+    born_on: Mapped[date | None]
+    sex: Mapped[str] = mapped_column(Text, default="")
+    id_type: Mapped[str] = mapped_column(Text, default="99")
+
+    name = Sealed()
+    id_no = Sealed()
+    phone = Sealed()
+
+    @classmethod
+    def by_id_no(cls, db: Session, hospital_id: UUID, id_no: str) -> Self | None:
+        """The patient with this identity number, if the index has one."""
+        return db.scalar(
+            select(cls).where(cls.hospital_id == hospital_id, cls.id_no_index == blind_index(id_no))
+        )
+
+    @property
+    def masked_name(self) -> str:
+        """张*丰: the first and, from three characters, the last character stay."""
+        name = self.name
+        return name[:1] + "*" * max(1, len(name) - 2) + (name[-1] if len(name) > 2 else "")

@@ -1,0 +1,63 @@
+"""A job is deferred on the connection that moves the money: it exists exactly when the row does."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import procrastinate
+from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.jobs import JobDeferrer
+from sqlalchemy.orm import Session
+
+_app = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
+_clock_shift = timedelta()
+
+
+def use_clock_shift(shift: timedelta) -> None:
+    """In a rehearsal our clock is ``shift`` ahead of the queue's, which is PostgreSQL's."""
+    global _clock_shift
+    _clock_shift = shift
+
+
+def defer(
+    db: Session,
+    task: str,
+    *,
+    lock: str | None = None,
+    once: str | None = None,
+    at: datetime | None = None,
+    **arguments: Any,
+) -> None:
+    """Queue ``task(**arguments)`` in the caller's transaction; arguments are JSON (ids as text).
+
+    ``lock``: jobs of one lock run one after another. ``once``: dropped when a job with that key
+    already waits. ``at``: not before this moment. The tasks themselves are in ``jobs.py``.
+    """
+    if once is None:
+        _configured(db, task, lock=lock, at=at).defer(**arguments)
+        return
+    try:
+        with db.begin_nested():  # a twin in the queue must not spoil the caller's transaction
+            _configured(db, task, lock=lock, once=once, at=at).defer(**arguments)
+    except AlreadyEnqueued:
+        return
+
+
+def defer_all(db: Session, task: str, arguments: Sequence[dict[str, Any]]) -> None:
+    """Queue the task once for each of these arguments, all by one statement."""
+    if arguments:
+        _configured(db, task, lock=None, at=None).batch_defer(*arguments)
+
+
+def _configured(
+    db: Session, task: str, *, lock: str | None, at: datetime | None, once: str | None = None
+) -> JobDeferrer:
+    # db.connection() inside the savepoint: SQLAlchemy sets the savepoint only when it is asked.
+    return _app.configure_task(
+        task,
+        allow_unknown=True,
+        lock=lock,
+        queueing_lock=once,
+        schedule_at=at and at - _clock_shift,
+        connection=db.connection().connection.driver_connection,
+    )

@@ -1,0 +1,302 @@
+"""One question to the platform: commit it with its msgid, ask with nothing open, then record."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session as SqlSession
+
+from config import SHANGHAI, today
+from models.db import Session, new_id
+from models.insurance import (
+    MESSAGE_NUMBERS,
+    CallState,
+    Encounter,
+    InsuranceCall,
+    SignIn,
+)
+from payments.insurance import codec
+from payments.insurance.amounts import AmountsDisagree
+from payments.insurance.codec import Row, Unreadable
+from payments.insurance.envelope import canonical, envelope, operator_of, scrubbed
+from payments.insurance.profile import Profile
+from payments.insurance.transport import Platform
+from policies.access import Actor
+from policies.outcome import Declined, NoAnswer, NotNow
+from policies.refusals import Busy, NotFound, Refused
+
+
+class Question:
+    """One transaction about a stay. One that ``holds`` lets no other be open for the same
+    encounter.
+    """
+
+    infno: ClassVar[str]
+    wanted: ClassVar[frozenset[str]]
+    holds: ClassVar[bool] = True
+
+    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
+        """The input, made under the encounter's lock; may refuse, and then nothing happens."""
+        raise NotImplementedError
+
+    def claimed(self, db: SqlSession, stay: Encounter, call: InsuranceCall) -> None:
+        """What else is stored with the claim."""
+
+    def read(self, found: dict[str, Any]) -> Any:
+        """The reply's meaning; pure. Raises AmountsDisagree or Unreadable."""
+        return found
+
+    def record(self, db: SqlSession, stay: Encounter, call: InsuranceCall, meaning: Any) -> None:
+        """What changes when the platform said yes; under the encounter's lock."""
+
+    def failed(self, db: SqlSession, call: InsuranceCall) -> None:
+        """What changes when the platform surely did not do it."""
+
+    def task(self, said: str) -> str:
+        """What a person must find out when the platform says no like this; "" for a plain no."""
+        return ""
+
+
+class Calls:
+    """The log of calls and the way out to one hospital's platform."""
+
+    def __init__(self, platform: Platform, profile: Profile, now: Callable[[], datetime]) -> None:
+        self.platform, self.profile, self.now = platform, profile, now
+
+    def ask(self, question: Question, encounter_id: UUID, by: Actor) -> Any:
+        """Ask about a stay and record the answer; the meaning of the reply.
+
+        Raises what the desk describes; Busy INSURANCE_CALL_OPEN also when the encounter has
+        meanwhile left the wanted state.
+        """
+        sign_no = self._sign_no(by)
+        with Session.begin() as db:
+            stay = self.encounter(db, encounter_id, by)
+            if InsuranceCall.open_of(db, stay.id) or stay.state not in question.wanted:
+                raise Busy("INSURANCE_CALL_OPEN")
+            given = codec.build(question.infno, **question.nodes(db, stay))
+            call = self._claim(db, question.infno, given, by, stay.id, holds=question.holds)
+            question.claimed(db, stay, call)
+        request = self._request(call, given, by, stay.insuplc_admdvs, sign_no)
+        refmsgid, meaning = self._send(call, request, given, by, question)
+        with Session.begin() as db:
+            stay = self.encounter(db, encounter_id, by)
+            row = InsuranceCall.locked(db, call.id)
+            if row.state != CallState.ASKED:
+                raise Busy("INSURANCE_CALL_OPEN")  # taken for lost; somebody is finding out
+            row.refmsgid = refmsgid
+            self._close(db, row, CallState.SUCCEEDED, by)
+            question.record(db, stay, row, meaning)
+        return meaning
+
+    def look(
+        self,
+        infno: str,
+        by: Actor,
+        *,
+        about: InsuranceCall | None = None,
+        insured_in: str = "",
+        **nodes: Any,
+    ) -> dict[str, Any]:
+        """Ask what holds nothing: a read, or a question about a lost call. A lost answer does not
+        matter.
+        """
+        sign_no = "" if infno == "9001" else self._sign_no(by)
+        given = codec.build(infno, **nodes)
+        with Session.begin() as db:
+            stay_id = about.encounter_id if about else None
+            if about:
+                self._one_at_a_time(db, about.id, by)
+            call = self._claim(db, infno, given, by, stay_id, about_id=about.id if about else None)
+        request = self._request(call, given, by, insured_in, sign_no)
+        refmsgid, found = self._send(call, request, given, by, Question())
+        with Session.begin() as db:
+            row = InsuranceCall.locked(db, call.id)
+            if row.state == CallState.ASKED:
+                row.refmsgid = refmsgid
+                self._close(db, row, CallState.SUCCEEDED, by)
+        return dict(found)
+
+    def encounter(self, db: SqlSession, encounter_id: UUID, by: Actor) -> Encounter:
+        """The encounter, locked, if it is this actor's hospital's; NotFound otherwise."""
+        stay = Encounter.locked(db, encounter_id)
+        if stay.hospital_id != by.hospital_id:
+            raise NotFound("INSURANCE_ENCOUNTER_UNKNOWN")
+        return stay
+
+    def is_stale(self, call: InsuranceCall) -> bool:
+        """Whether whoever asked must have died: nobody waits that long for an answer."""
+        patience = self.profile.connect_seconds + self.profile.answer_seconds
+        rest = self.profile.rest_seconds
+        return call.asked_at + timedelta(seconds=patience + rest) <= self.now()
+
+    def resolve(
+        self,
+        call: InsuranceCall,
+        there: str,
+        by: Actor,
+        why: str,
+        *,
+        record: Callable[[SqlSession, Encounter, InsuranceCall], None] | None = None,
+        task: str = "",
+    ) -> str:
+        """Write down what became of a lost call, if nobody did before; its state."""
+        if call.encounter_id is None:
+            raise ValueError("only a call about a stay can be resolved")
+        with Session.begin() as db:
+            stay = self.encounter(db, call.encounter_id, by)
+            row = InsuranceCall.locked(db, call.id)
+            if there not in row.MOVES[row.state]:
+                return row.state
+            row.task = task
+            row.answered_at = self.now()
+            row.move(db, there, at=self.now(), by=by.name, why=why)
+            if record:
+                record(db, stay, row)
+        return there
+
+    def _sign_no(self, by: Actor) -> str:
+        """The operator's sign-in of today (9001), asked for once."""
+        if not self.profile.sign_in:
+            return ""
+        key = {
+            "hospital_id": by.hospital_id,
+            "operator": operator_of(by, self.profile),
+            "day": today(self.now()),
+        }
+        with Session() as db:
+            if known := db.scalar(select(SignIn.sign_no).filter_by(**key)):
+                return known
+        found = self.look("9001", by, signIn=self.profile.station | {"opter_no": key["operator"]})
+        sign_no = str(found["signinoutb"].get("sign_no") or "")
+        with Session.begin() as db:
+            row = insert(SignIn).values(id=new_id(), sign_no=sign_no, **key)
+            db.execute(row.on_conflict_do_nothing())
+        return sign_no
+
+    def _claim(
+        self,
+        db: SqlSession,
+        infno: str,
+        given: Row,
+        by: Actor,
+        encounter_id: UUID | None,
+        *,
+        holds: bool = False,
+        about_id: UUID | None = None,
+    ) -> InsuranceCall:
+        now = self.now()
+        stamp = now.astimezone(SHANGHAI).strftime("%Y%m%d%H%M%S")
+        number = db.scalar(MESSAGE_NUMBERS.next_value())
+        call = InsuranceCall(
+            id=new_id(),
+            hospital_id=by.hospital_id,
+            encounter_id=encounter_id,
+            about_id=about_id,
+            infno=infno,
+            msgid=f"{self.platform.settings.fixmedins_code}{stamp}{number:04d}",
+            state=CallState.ASKED,
+            holds=holds,
+            digest=hashlib.sha256(canonical(given).encode()).hexdigest(),
+            by=by.name,
+            asked_at=now,
+        )
+        db.add(call)
+        call.start(db, at=now, by=by.name)
+        db.flush()
+        return call
+
+    def _one_at_a_time(self, db: SqlSession, about_id: UUID, by: Actor) -> None:
+        """Of the questions about one lost call at most one is on its way."""
+        InsuranceCall.locked(db, about_id)
+        for other in db.scalars(
+            select(InsuranceCall).where(
+                InsuranceCall.about_id == about_id, InsuranceCall.state == CallState.ASKED
+            )
+        ):
+            if not self.is_stale(other):
+                raise Busy("INSURANCE_CALL_OPEN")
+            other.move(db, CallState.LOST, at=self.now(), by=by.name, why="nobody waits any more")
+
+    def _request(
+        self, call: InsuranceCall, given: Row, by: Actor, insured_in: str, sign_no: str
+    ) -> Row:
+        return envelope(
+            self.platform.settings,
+            self.profile,
+            by,
+            infno=call.infno,
+            msgid=call.msgid,
+            at=self.now(),
+            insured_in=insured_in,
+            sign_no=sign_no,
+            given=given,
+        )
+
+    def _send(
+        self, call: InsuranceCall, request: Row, given: Row, by: Actor, question: Question
+    ) -> tuple[str, Any]:
+        """refmsgid and meaning; on anything but a yes that can be read, record which and raise."""
+        found: dict[str, Any] = {}
+        try:
+            reply = self.platform.ask(call.infno, request)
+            found = (
+                {"": reply.output}
+                if isinstance(reply.output, bytes)
+                else codec.parse(call.infno, reply.output)
+            )
+            return reply.refmsgid, question.read(found)
+        except Declined as no:
+            said = scrubbed(no.detail, given)
+            if task := question.task(said):
+                self._failed(call, CallState.HUMAN, by, said, question, task=task)
+                raise Refused("INSURANCE_HUMAN_NEEDED", call=str(call.id), task=task) from no
+            self._failed(call, CallState.REFUSED, by, said, question)
+            raise Refused("INSURANCE_DECLINED", said=said, infno=call.infno) from no
+        except NotNow as later:
+            said = scrubbed(later.detail, given)
+            self._failed(call, CallState.REFUSED, by, said, question)
+            raise Busy("INSURANCE_NOT_NOW") from later
+        except AmountsDisagree as wrong:
+            there = CallState.HUMAN if call.holds else CallState.REFUSED
+            setl_id = str(found["setlinfo"].get("setl_id") or "")
+            self._failed(
+                call, there, by, str(wrong), question, task="AMOUNTS_DISAGREE", setl_id=setl_id
+            )
+            raise Refused("INSURANCE_AMOUNTS_DISAGREE", invariant=wrong.invariant) from wrong
+        except (NoAnswer, Unreadable) as silence:
+            there = CallState.UNKNOWN if call.holds else CallState.LOST
+            self._failed(call, there, by, str(silence)[:200], question)
+            raise Busy("INSURANCE_NO_ANSWER") from silence
+
+    def _failed(
+        self,
+        call: InsuranceCall,
+        there: str,
+        by: Actor,
+        why: str,
+        question: Question,
+        *,
+        task: str = "",
+        setl_id: str = "",
+    ) -> None:
+        with Session.begin() as db:
+            row = InsuranceCall.locked(db, call.id)
+            if row.state != CallState.ASKED:
+                return
+            row.err_msg = why
+            if there == CallState.HUMAN:
+                row.task, row.facts = task, {"setl_id": setl_id} if setl_id else {}
+            if there == CallState.UNKNOWN and why == "timeout":
+                row.quiet_until = self.now() + timedelta(seconds=self.profile.rest_seconds)
+            self._close(db, row, there, by)
+            if there == CallState.REFUSED:
+                question.failed(db, row)
+
+    def _close(self, db: SqlSession, call: InsuranceCall, there: str, by: Actor) -> None:
+        call.answered_at = self.now()
+        call.move(db, there, at=self.now(), by=by.name, why=call.err_msg)

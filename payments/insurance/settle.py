@@ -1,0 +1,249 @@
+"""What a stay costs whom: trial (2303), discharge (2402), settlement (2304), and the way back
+(2305, 2405).
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session as SqlSession
+
+from models.db import Session
+from models.insurance import CallState, Encounter, EncounterState, InsuranceCall, UploadedFee
+from payments.insurance import amounts, fees, recover
+from payments.insurance.amounts import AmountsDisagree, SettlementAmounts
+from payments.insurance.calls import Calls, Question
+from payments.insurance.codec import Row
+from payments.insurance.encounters import Settled, moved, must_be, papers, settled, undone
+from payments.insurance.facts import StayFacts
+from payments.insurance.registration import diagnosis_rows
+from policies.access import Actor
+from policies.refusals import Busy, Conflict, Refused
+
+
+class _Money(Question):
+    """What 2303 and 2304 share: the same question, once as a trial and once for good."""
+
+    def __init__(self, calls: Calls, use_account: bool) -> None:
+        self._calls, self._use_account = calls, use_account
+        self._asked_fen = 0
+
+    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
+        self._asked_fen = UploadedFee.sum_of(db, stay.id)
+        person = papers(db, stay)
+        data = {
+            "psn_no": stay.psn_no,
+            "mdtrt_cert_type": "02",
+            "mdtrt_cert_no": person.id_no,
+            "psn_cert_type": "01",
+            "certno": person.id_no,
+            "psn_type": stay.psn_type,
+            "psn_name": person.name,
+            "medfee_sumamt": amounts.yuan(self._asked_fen),
+            "psn_setlway": self._calls.profile.settle_way,
+            "mdtrt_id": stay.mdtrt_id,
+            "insutype": stay.insutype,
+            "acct_used_flag": "1" if self._use_account else "0",
+            "insuplc_admdvs": stay.insuplc_admdvs,
+            "mdtrtarea_admvs": self._calls.platform.settings.mdtrtarea_admvs,
+            "mid_setl_flag": "0",
+        }
+        return {"data": data}
+
+    def read(self, found: dict[str, Any]) -> Settled:
+        head, detail = found["setlinfo"], found["setldetail"]
+        read = amounts.read(head, detail, self._calls.profile.funds)
+        if read.total != self._asked_fen:
+            raise AmountsDisagree("I6", read.total, self._asked_fen)
+        return Settled.of(head, read)
+
+
+class _Trial(_Money):
+    infno = "2303"
+    wanted = frozenset({EncounterState.REGISTERED, EncounterState.DISCHARGED})
+    holds = False
+
+    def record(
+        self, db: SqlSession, stay: Encounter, call: InsuranceCall, meaning: Settled
+    ) -> None:
+        if stay.state in self.wanted:
+            stay.trial = _beside_lines(db, stay, meaning.amounts).to_json()
+
+
+class _Discharge(Question):
+    infno = "2402"
+    wanted = frozenset({EncounterState.REGISTERED})
+
+    def __init__(self, facts: StayFacts, bill_fen: int) -> None:
+        self._facts, self._bill_fen = facts, bill_fen
+
+    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
+        _all_uploaded(db, stay, self._bill_fen)
+        facts = self._facts
+        own = {"mdtrt_id": stay.mdtrt_id, "psn_no": stay.psn_no}
+        leaving = {
+            "insutype": stay.insutype,
+            "endtime": facts.left_at,
+            "dscg_dept_codg": facts.department_code,
+            "dscg_dept_name": facts.department_name,
+            "dscg_bed": facts.bed,
+            "dscg_way": facts.leaving_way,
+            "die_date": facts.died_on,
+        }
+        return {
+            "dscginfo": own | leaving,
+            "diseinfo": [row | own for row in diagnosis_rows(facts.diagnoses)],
+        }
+
+    def record(self, db: SqlSession, stay: Encounter, call: InsuranceCall, meaning: Any) -> None:
+        moved(EncounterState.DISCHARGED)(db, stay, call)
+
+
+class _Settle(_Money):
+    infno = "2304"
+    wanted = frozenset({EncounterState.DISCHARGED})
+
+    def __init__(self, calls: Calls, use_account: bool, bill_fen: int) -> None:
+        super().__init__(calls, use_account)
+        self._bill_fen = bill_fen
+
+    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
+        _all_uploaded(db, stay, self._bill_fen)
+        return super().nodes(db, stay)
+
+    def task(self, said: str) -> str:
+        words = self._calls.profile.settled_words
+        return "SETTLED_THERE_ASK_BUREAU" if any(word in said for word in words) else ""
+
+    def read(self, found: dict[str, Any]) -> Settled:
+        meaning = super().read(found)
+        settled(meaning)  # refuses one without a number
+        return meaning
+
+    def record(
+        self, db: SqlSession, stay: Encounter, call: InsuranceCall, meaning: Settled
+    ) -> None:
+        checked = replace(meaning, amounts=_beside_lines(db, stay, meaning.amounts))
+        settled(checked)(db, stay, call)
+
+
+class _Undo(Question):
+    infno = "2305"
+    wanted = frozenset({EncounterState.SETTLED})
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._settled: Row = {}
+
+    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
+        self._settled = stay.settlement or {}
+        data = {"mdtrt_id": stay.mdtrt_id, "setl_id": stay.setl_id, "psn_no": stay.psn_no}
+        return {"data": data}
+
+    def read(self, found: dict[str, Any]) -> Settled:
+        head, detail = found["setlinfo"], found["setldetail"]
+        read = amounts.read(head, detail, self._calls.profile.funds)
+        amounts.check_undo(SettlementAmounts.from_json(self._settled), read)
+        return Settled.of(head, read)
+
+    def record(
+        self, db: SqlSession, stay: Encounter, call: InsuranceCall, meaning: Settled
+    ) -> None:
+        undone(meaning)(db, stay, call)
+
+
+def trial(
+    calls: Calls, encounter_id: UUID, by: Actor, *, use_account: bool = False
+) -> SettlementAmounts:
+    """Ask 2303 with the sum of what is uploaded; the amounts, also kept on the encounter."""
+    recover.clear_way(calls, encounter_id, by)
+    with Session.begin() as db:
+        stay = calls.encounter(db, encounter_id, by)
+        nothing = not UploadedFee.serials_of(db, stay.id)
+    must_be(stay, EncounterState.REGISTERED, EncounterState.DISCHARGED)
+    if nothing:
+        raise Refused("INSURANCE_NOTHING_UPLOADED")
+    if calls.profile.trial_needs_discharge and stay.state != EncounterState.DISCHARGED:
+        raise Refused("INSURANCE_TRIAL_NEEDS_DISCHARGE")
+    calls.ask(_Trial(calls, use_account), encounter_id, by)
+    with Session.begin() as db:
+        stay = calls.encounter(db, encounter_id, by)
+    if stay.trial is None:
+        raise Busy("INSURANCE_CALL_OPEN")
+    return SettlementAmounts.from_json(stay.trial)
+
+
+def settle(
+    calls: Calls,
+    encounter_id: UUID,
+    facts: StayFacts,
+    *,
+    bill_fen: int,
+    by: Actor,
+    use_account: bool = False,
+) -> SettlementAmounts:
+    """2402, then 2304, each once; whoever comes later gets what is stored, or goes on where it
+    stopped.
+    """
+    while True:
+        recover.clear_way(calls, encounter_id, by)
+        with Session.begin() as db:
+            stay = calls.encounter(db, encounter_id, by)
+        if stay.state == EncounterState.SETTLED and stay.settlement:
+            stored = SettlementAmounts.from_json(stay.settlement)
+            if stored.total != bill_fen:
+                raise Conflict("INSURANCE_SETTLED_OTHERWISE", settled_fen=stored.total)
+            return stored
+        must_be(stay, EncounterState.REGISTERED, EncounterState.DISCHARGED)
+        if stay.state == EncounterState.REGISTERED:
+            calls.ask(_Discharge(facts, bill_fen), encounter_id, by)
+        else:
+            calls.ask(_Settle(calls, use_account, bill_fen), encounter_id, by)
+
+
+def undo(
+    calls: Calls, encounter_id: UUID, by: Actor, *, reopen_stay: bool = False
+) -> SettlementAmounts | None:
+    """2305, and 2405 when asked; a second call finds it done. The last undo's amounts, None if
+    there was none.
+    """
+    recover.clear_way(calls, encounter_id, by)
+    with Session.begin() as db:
+        stay = calls.encounter(db, encounter_id, by)
+    must_be(stay, EncounterState.SETTLED, EncounterState.DISCHARGED, EncounterState.REGISTERED)
+    if stay.state == EncounterState.SETTLED:
+        calls.ask(_Undo(calls), encounter_id, by)
+    if reopen_stay and stay.state != EncounterState.REGISTERED:
+        fees.reopen(calls, encounter_id, by)
+    return _last_undo(encounter_id)
+
+
+def _last_undo(encounter_id: UUID) -> SettlementAmounts | None:
+    with Session() as db:
+        call = db.scalar(
+            select(InsuranceCall)
+            .where(
+                InsuranceCall.encounter_id == encounter_id,
+                InsuranceCall.infno == "2305",
+                InsuranceCall.state == CallState.SUCCEEDED,
+            )
+            .order_by(InsuranceCall.asked_at.desc(), InsuranceCall.id.desc())
+            .limit(1)
+        )
+    return SettlementAmounts.from_json(call.facts["amounts"]) if call else None
+
+
+def _all_uploaded(db: SqlSession, stay: Encounter, bill_fen: int) -> None:
+    uploaded = UploadedFee.sum_of(db, stay.id)
+    if uploaded != bill_fen:
+        raise Refused("FEES_NOT_ALL_UPLOADED", uploaded_fen=uploaded, bill_fen=bill_fen)
+
+
+def _beside_lines(db: SqlSession, stay: Encounter, read: SettlementAmounts) -> SettlementAmounts:
+    """I6 against what 2301 said of the lines: a warning, because a region may round the sum and not
+    the lines.
+    """
+    parts = UploadedFee.parts_of(db, stay.id)
+    return replace(read, lines_disagree=parts is not None and parts != read.parts)

@@ -1,0 +1,66 @@
+"""The insurer's share of one settlement: asked once, and taken only if it is what was agreed to."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from models.admission import Admission
+from models.db import Session
+from models.insurance import Encounter
+from models.patient import Patient
+from models.settlement import Settlement, SettlementState
+from payments.insurance.desk import InsuranceDesk
+from payments.insurance.stay import stay_facts
+from policies.access import Actor
+from policies.refusals import Conflict, Refused
+
+CLEAR_NOES = frozenset(
+    {
+        "FEES_NOT_ALL_UPLOADED",
+        "INSURANCE_DECLINED",
+        "INSURANCE_FACT_MISSING",
+        "INSURANCE_TRIAL_NEEDS_DISCHARGE",
+    }
+)
+"""What the insurance desk refuses before or instead of settling."""
+
+
+def ask(run: Settlement, desk: InsuranceDesk, now: Callable[[], datetime], actor: Actor) -> None:
+    """Settle a confirmed run at the insurer (2402, 2304) and write its share down.
+
+    A clear no, or a final personal share above the trial's, sends the run back to TRIAL, the second
+    after 2305: nobody pays more than they agreed to. Raises what the desk raises, Conflict
+    TRIAL_CHANGED in the second case; while the outcome is unknown the run stays CONFIRMED.
+    """
+    amounts: dict[str, Any] = {"total": run.total_fen, "cash": run.total_fen}
+    with Session() as db:
+        stay = db.get_one(Admission, run.admission_id)
+        patient = db.get_one(Patient, stay.patient_id)
+        encounter = Encounter.active(db, stay.id)
+    if run.insured and encounter:
+        facts = stay_facts(stay, patient)
+        try:
+            settled = desk.settle(encounter.id, facts, bill_fen=run.total_fen, by=actor)
+        except Refused as no:
+            if no.code in CLEAR_NOES:
+                _back_to_trial(run.id, now(), no.code)
+            raise
+        amounts = asdict(settled)
+        if settled.cash > run.trial["cash"]:
+            desk.undo_settlement(encounter.id, actor, reopen_stay=True)
+            _back_to_trial(run.id, now(), "more than was agreed to")
+            raise Conflict("TRIAL_CHANGED")
+    with Session.begin() as db:
+        run = Settlement.locked(db, run.id)
+        if run.state == SettlementState.CONFIRMED:  # else somebody got here first
+            run.amounts = amounts
+            run.move(db, SettlementState.INSURED, at=now(), by=actor.name)
+
+
+def _back_to_trial(run_id: UUID, now: datetime, why: str) -> None:
+    with Session.begin() as db:
+        run = Settlement.locked(db, run_id)
+        if run.state == SettlementState.CONFIRMED:
+            run.move(db, SettlementState.TRIAL, at=now, by="insurance", why=why)

@@ -1,0 +1,58 @@
+"""The settings a hospital decides itself: what each may be, which rest on a clause, and which must
+be set before opening."""
+
+import re
+from dataclasses import dataclass
+
+from policies.passwords import PasswordRules
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One setting. ``pattern``: what a value looks like. ``default`` None and ``required``:
+    somebody must decide."""
+
+    says: str
+    pattern: str
+    clause: str = ""
+    default: str | None = None
+    required: bool = False
+
+    def allows(self, value: str) -> bool:
+        """Whether the value has the right form."""
+        return re.fullmatch(self.pattern, value) is not None
+
+
+_FEN = r"0|[1-9][0-9]{0,11}"
+_TEXT = r"\S.{0,199}"
+
+KNOWN: dict[str, Known] = {
+    "policy_document": Known("本院预交金管理制度的文号和版本", _TEXT, clause="GZ-4", required=True),
+    "refund_limit_fen": Known(
+        "退款复核岗可以批准的最高金额（分），超过须财务负责人批准",
+        _FEN,
+        clause="GZ-4",
+        required=True,
+    ),
+    "service_phone": Known("患者咨询电话", r"[0-9][0-9 -]{4,19}", clause="GZ-24", required=True),
+    "payers.medical_aid_agency": Known(
+        "医疗救助机构是否联网结算", "on|off", clause="CQ-5.2", default="off"
+    ),
+    "password_rules": Known(
+        "口令规则：MLPS（等保三级）或 ASVS",
+        "|".join(PasswordRules),
+        default=PasswordRules.MLPS,
+    ),
+}
+"""key -> what it is. Another part that needs a setting adds its line here."""
+
+
+DUTIES: dict[str, str] = {
+    "REFUND_CHECKER_MISSING": "refund:check",
+    "REFUND_MAKER_MISSING": "refund:request",
+    "ADMINISTRATOR_MISSING": "staff:manage",
+    "SETTLEMENT_CLERK_MISSING": "settlement:settle",
+    "CASH_WINDOW_MISSING": "cash:handle",
+}
+"""what readiness reports when no active staff member holds the permission (GZ-4 T1; GZ-20 keeps the
+window)."""

@@ -1,0 +1,81 @@
+"""The first administrator of the first hospital comes in by the command line, then over HTTP."""
+
+import base64
+from collections.abc import Callable
+
+import pytest
+from click.testing import Result
+from flask import Flask
+
+from models.db import Session
+from simulator.clients import HisClient, StaffClient
+from tests.people import PASSWORD, House
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(app: Flask) -> Run:
+    return lambda *words: app.test_cli_runner().invoke(args=list(words))
+
+
+def said(result: Result, label: str) -> str:
+    assert result.exit_code == 0, result.output
+    line = next(line for line in result.output.splitlines() if line.startswith(label))
+    return line.removeprefix(label).strip()
+
+
+def test_a_hospital_its_administrator_and_its_his_begin_here(run: Run, house: House) -> None:
+    code = f"{house.code}-new"
+    asked = ["--code", code, "--name", "新医院", "--type", "PUBLIC", "--county", "520102"]
+    made = run("hospital", "create", *asked, "--packs", "national,guizhou")
+    assert made.exit_code == 0
+    again = run("hospital", "create", *asked, "--packs", "national")
+    assert (again.exit_code, "HOSPITAL_CODE_TAKEN" in again.output) == (1, True)
+
+    new = run(
+        "staff", "create-administrator", "--hospital", code, "--staff-no", "a1", "--name", "王"
+    )
+    admin = StaffClient(house.wire, code, now=house.now)
+    admin.enrol(said(new, "enrolment code"))
+    admin.log_in("a1", said(new, "password"), PASSWORD)
+    assert admin.get("/v1/staff/me")["roles"] == ["ADMINISTRATOR"]
+
+    key = run("his-key", "create", "--hospital", code)
+    key_id, secret = said(key, "key id"), said(key, "secret")
+    his = HisClient(house.wire, code, now=house.now, key_id=key_id, secret=secret)
+    assert his.get("/probe/his")["name"] == "his:HIS"
+    assert run("his-key", "retire", "--hospital", code, "--key-id", key_id).exit_code == 0
+    assert his.try_("GET", "/probe/his").status == 401
+
+
+def test_commands_say_what_is_wrong(run: Run) -> None:
+    answer = run(
+        "staff", "create-administrator", "--hospital", "X", "--staff-no", "a", "--name", "b"
+    )
+    assert (answer.exit_code, "HOSPITAL_UNKNOWN" in answer.output) == (1, True)
+    assert run("his-key", "create", "--hospital", "X").exit_code == 1
+
+
+def test_keys_are_checked(run: Run, make_app: Callable[..., Flask]) -> None:
+    good = run("keys", "check")
+    assert (good.exit_code, good.output.startswith("2 jwt, 0 sealing, ")) == (0, True)
+    short = {"short": base64.b64encode(b"x" * 16).decode(), "odd": "%"}
+    bad = make_app(jwt_keys=short).test_cli_runner().invoke(args=["keys", "check"])
+    assert bad.exit_code == 1
+    assert "jwt short: base64 of 32 bytes or more" in bad.output
+
+
+def test_the_trail_is_checked_and_anchored(run: Run, house: House) -> None:
+    house.his()
+    anchor = said(run("audit", "verify", "--hospital", house.code), "whole")
+    house.his()
+    later = run("audit", "verify", "--hospital", house.code, "--anchor", anchor)
+    assert later.exit_code == 0
+    with Session.begin() as db:
+        run_sql = db.connection().exec_driver_sql
+        run_sql("ALTER TABLE audit_entry DISABLE TRIGGER USER")
+        run_sql("DELETE FROM audit_entry WHERE hospital_id = %s", (house.hospital_id,))
+        run_sql("ALTER TABLE audit_entry ENABLE TRIGGER USER")
+    cut = run("audit", "verify", "--hospital", house.code, "--anchor", anchor)
+    assert (cut.exit_code, "broken at row 2" in cut.output) == (1, True)

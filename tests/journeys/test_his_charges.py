@@ -1,0 +1,227 @@
+"""Charge lines of the HIS: taken once, each with its verdict, and never edited."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+
+import pytest
+from sqlalchemy import Engine, select, text
+from sqlalchemy.exc import DBAPIError
+
+from journeys import his_charges
+from models import charges
+from models.charges import ChargeLine
+from models.db import Session, rows
+from models.work_item import WorkItem
+from policies.refusals import Conflict, Forbidden
+from tests.his_day import REAL_TOTAL_FEN, HisDay, line, real_day, shanghai
+
+
+@pytest.fixture
+def day(engine: Engine) -> HisDay:
+    return HisDay()
+
+
+def test_a_real_day_of_charges_totals_to_the_fen(day: HisDay) -> None:
+    stay = day.admit()
+    verdicts = day.charge(*real_day(stay.inpatient_no, date(2025, 7, 3)))
+    assert verdicts == ["ACCEPTED"] * 69
+    with Session() as db:
+        assert charges.total_fen(db, stay.id) == REAL_TOTAL_FEN == 312472
+
+
+def test_a_line_is_stored_as_it_was_reported(day: HisDay) -> None:
+    stay = day.admit()
+    assert day.charge(line(stay.inpatient_no, "L-1"), source_event_id="E-1") == ["ACCEPTED"]
+    stored = rows(
+        "SELECT occurred_on::text AS day, quantity::text, unit_price::text, amount_fen,"
+        " self_pay_ratio::text AS ratio, item_name, reverses, source_event_id"
+        " FROM charge_line WHERE admission_id = :a",
+        a=stay.id,
+    )
+    assert stored == [
+        {
+            "day": "2025-07-03",
+            "quantity": "2.0000",
+            "unit_price": "42.730000",
+            "amount_fen": 8546,
+            "ratio": "0.1000",
+            "item_name": "肝爽颗粒",
+            "reverses": None,
+            "source_event_id": "E-1",
+        }
+    ]
+
+
+def test_good_lines_are_kept_when_others_are_bad(day: HisDay) -> None:
+    stay = day.admit()
+    no = stay.inpatient_no
+    told = his_charges.take_charges(
+        day.his,
+        day.event(
+            lines=[
+                line(no, "A"),
+                line(no, "B", amount="85.48"),
+                line("ZY-nobody", "C"),
+                line(no, "D", amount="85.465"),
+                line(no, "E", amount=85.46),
+            ]
+        ),
+        day.now,
+    )
+    assert (told["accepted"], told["duplicate"], told["refused"]) == (1, 0, 4)
+    assert [(said["source_line_id"], said["verdict"], said["field"]) for said in told["lines"]] == [
+        ("A", "ACCEPTED", ""),
+        ("B", "AMOUNT_MISMATCH", "amount"),
+        ("C", "UNKNOWN_ADMISSION", ""),
+        ("D", "NOT_WHOLE_FEN", "amount"),
+        ("E", "MALFORMED", "amount"),
+    ]
+    assert told["lines"][2]["reason"] == "没有这个住院号，请先上传入院信息。"
+    assert day.charged_fen() == 8546
+
+
+def test_a_line_said_again_is_a_duplicate_and_changed_a_conflict(day: HisDay) -> None:
+    no = day.admit().inpatient_no
+    assert day.charge(line(no, "A")) == ["ACCEPTED"]
+    again = line(no, "A", quantity="2", unit_price="42.73", occurred_at="2025-07-03 09:30:00")
+    other = line(no, "A", quantity="1", amount="42.73")
+    assert day.charge(again, other) == ["DUPLICATE", "CONFLICT"]
+    assert day.charged_fen() == 8546
+
+
+def test_a_line_twice_in_one_batch_is_taken_once(day: HisDay) -> None:
+    no = day.admit().inpatient_no
+    other = line(no, "A", quantity="1", amount="42.73")
+    assert day.charge(line(no, "A"), line(no, "A"), other) == ["ACCEPTED", "DUPLICATE", "CONFLICT"]
+    assert day.charged_fen() == 8546
+
+
+def test_a_line_of_another_stay_under_the_same_number_is_a_conflict(day: HisDay) -> None:
+    first, second = day.admit(), day.admit()
+    assert day.charge(line(first.inpatient_no, "A")) == ["ACCEPTED"]
+    assert day.charge(line(second.inpatient_no, "A")) == ["CONFLICT"]
+
+
+def test_the_same_number_in_two_hospitals_is_two_lines(day: HisDay) -> None:
+    other = HisDay()
+    assert day.charge(line(day.admit().inpatient_no, "A")) == ["ACCEPTED"]
+    assert other.charge(line(other.admit().inpatient_no, "A")) == ["ACCEPTED"]
+
+
+def test_an_event_said_again_gets_its_first_answer(day: HisDay) -> None:
+    event = day.event(lines=[line(day.admit().inpatient_no, "A")])
+    first = his_charges.take_charges(day.his, event, day.now)
+    again = his_charges.take_charges(day.his, event, day.now)
+    assert again == first
+    assert again["lines"][0]["verdict"] == "ACCEPTED"
+    assert day.charged_fen() == 8546
+
+
+def test_an_event_number_with_another_body_is_refused(day: HisDay) -> None:
+    no = day.admit().inpatient_no
+    event = day.event(lines=[line(no, "A")])
+    his_charges.take_charges(day.his, event, day.now)
+    with pytest.raises(Conflict, match="EVENT_ID_REUSED"):
+        his_charges.take_charges(day.his, event | {"lines": [line(no, "B")]}, day.now)
+    with pytest.raises(Conflict, match="EVENT_ID_REUSED"):
+        his_charges.take_reversals(day.his, event, day.now)
+    assert day.charged_fen() == 8546
+
+
+def test_eight_copies_of_an_event_at_once_have_one_effect(day: HisDay) -> None:
+    stay = day.admit()
+    event = day.event(lines=real_day(stay.inpatient_no, date(2025, 7, 3)))
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(lambda _: his_charges.take_charges(day.his, event, day.now), range(8)))
+    assert all(answer == told[0] for answer in told)
+    assert told[0]["accepted"] == 69
+    assert day.charged_fen() == REAL_TOTAL_FEN
+
+
+def test_the_same_lines_in_different_events_at_once_are_taken_once(day: HisDay) -> None:
+    stays = [day.admit() for _ in range(3)]
+    lines = [line(stay.inpatient_no) for stay in stays for _ in range(20)]
+    batches = [lines, lines[::-1], lines[30:] + lines[:30], lines]
+    with ThreadPoolExecutor(4) as pool:
+        verdicts = [
+            word for words in pool.map(lambda some: day.charge(*some), batches) for word in words
+        ]
+    assert (verdicts.count("ACCEPTED"), verdicts.count("DUPLICATE")) == (60, 180)
+    assert day.charged_fen() == 60 * 8546
+
+
+def test_a_low_deposit_never_stops_a_charge(day: HisDay) -> None:
+    stay = day.admit()
+    dear = line(stay.inpatient_no, quantity="1000", unit_price="780", amount="780000.00")
+    assert day.charge(dear) == ["ACCEPTED"]
+
+
+def test_a_charge_after_the_settlement_is_refused_and_seen_by_a_person(day: HisDay) -> None:
+    stay = day.admit()
+    day.charge(line(stay.inpatient_no, "A"))
+    day.leave(stay)
+    assert day.charge(line(stay.inpatient_no, "B")) == ["ACCEPTED"]
+    day.settle(stay)
+    late = [line(stay.inpatient_no, "A"), line(stay.inpatient_no, "C")]
+    assert day.charge(*late, source_event_id="E-late") == ["DUPLICATE", "AFTER_SETTLEMENT"]
+    assert day.charge(line(stay.inpatient_no, "D"), source_event_id="E-later") == [
+        "AFTER_SETTLEMENT"
+    ]
+    assert day.charged_fen() == 2 * 8546
+    with Session() as db:
+        (item,) = db.scalars(select(WorkItem).where(WorkItem.hospital_id == day.hospital_id))
+    assert (item.kind, item.subject) == ("CHARGE_AFTER_SETTLEMENT", f"admission:{stay.id}")
+    assert item.facts == {
+        "E-late": {"lines": 1, "total_fen": 8546},
+        "E-later": {"lines": 1, "total_fen": 8546},
+    }
+    assert item.closed_at is None
+
+
+def test_only_the_his_reports_charges(day: HisDay) -> None:
+    from policies.access import system
+
+    with pytest.raises(Forbidden, match="PERMISSION_MISSING"):
+        his_charges.take_charges(system(day.hospital_id), day.event(lines=[]), day.now)
+
+
+def test_the_database_refuses_to_edit_or_delete_a_line(day: HisDay) -> None:
+    day.charge(line(day.admit().inpatient_no))
+    for statement in (
+        "UPDATE charge_line SET amount_fen = 1 WHERE hospital_id = :h",
+        "DELETE FROM charge_line WHERE hospital_id = :h",
+        "TRUNCATE charge_line",
+    ):
+        with pytest.raises(DBAPIError, match="never changed"), Session.begin() as db:
+            db.execute(text(statement), {"h": day.hospital_id})
+    assert day.charged_fen() == 8546
+
+
+def test_months_are_made_ahead_and_stray_lines_move_in(day: HisDay) -> None:
+    day.at = shanghai(2031, 5, 20)
+    stay = day.admit()
+    stray = [line(stay.inpatient_no, occurred_at=f"2031-0{month}-20 10:00:00") for month in (4, 5)]
+    assert day.charge(*stray) == ["ACCEPTED", "ACCEPTED"]
+
+    def where() -> list[str]:
+        sql = (
+            "SELECT tableoid::regclass::text AS partition FROM charge_line"
+            " WHERE hospital_id = :h ORDER BY seq"
+        )
+        return [row["partition"] for row in rows(sql, h=day.hospital_id)]
+
+    assert where() == ["charge_line_default", "charge_line_default"]
+    assert his_charges.make_charge_months(day.outside) == 4
+    assert his_charges.make_charge_months(day.outside) == 0
+    assert where() == ["charge_line_default", "charge_line_2031_05"]
+    assert day.charge(line(stay.inpatient_no, occurred_at="2031-05-20 11:00:00")) == ["ACCEPTED"]
+    assert where()[2] == "charge_line_2031_05"
+    with pytest.raises(DBAPIError, match="never changed"), Session.begin() as db:
+        db.execute(text("DELETE FROM charge_line WHERE hospital_id = :h"), {"h": day.hospital_id})
+    assert day.charged_fen() == 3 * 8546
+
+
+def test_the_orm_knows_the_partitioned_table(engine: Engine) -> None:
+    assert ChargeLine.__table__.dialect_options["postgresql"]["partition_by"] == (
+        "RANGE (occurred_on)"
+    )

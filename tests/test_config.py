@@ -1,0 +1,120 @@
+"""Settings come from the environment, and production refuses what only a rehearsal may have."""
+
+import copy
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from config import read_settings, today
+
+SAFE = {
+    "wechat_pay": {
+        "base_url": "https://api.mch.weixin.qq.com",
+        "mchid": "1900000001",
+        "appid": "wx0000000000000001",
+        "merchant_serial": "AB",
+        "merchant_key": "PEM",
+        "apiv3_key": "k" * 32,
+        "public_key_id": "PUB_KEY_ID_01",
+        "public_key": "PEM",
+    },
+    "mini_program": {"base_url": "https://api.weixin.qq.com", "appid": "wx1", "secret": "s"},
+    "sms": {
+        "scheme": "https",
+        "endpoint": "sms.tencentcloudapi.com",
+        "region": "ap-guangzhou",
+        "secret_id": "id",
+        "secret_key": "key",
+        "sdk_app_id": "1400",
+        "sign_name": "示范医院",
+        "receipt_token": "t",
+        "templates": {},
+    },
+    "insurance": {
+        "base_url": "https://gateway.example",
+        "profile": "csb-guizhou",
+        "access_key": "AK",
+        "secret_key": "SK",
+        "fixmedins_code": "H52010200001",
+        "fixmedins_name": "示范医院",
+        "mdtrtarea_admvs": "520102",
+    },
+    "medical_aid": {"base_url": "https://aid.example", "secret": "s"},
+}
+
+
+@pytest.fixture
+def told(monkeypatch, tmp_path):
+    """Write the connections and the environment; read the settings."""
+
+    def read(connections=SAFE, **environment):
+        file = tmp_path / "connections.json"
+        file.write_text(json.dumps({"H1": connections}), "utf8")
+        usual = {
+            "ENVIRONMENT": "production",
+            "DATABASE_URL": "postgresql://db/x",
+            "REDIS_URL": "redis://cache",
+            "PUBLIC_BASE_URL": "https://pay.hospital.example",
+            "CONNECTIONS_FILE": str(file),
+            "JWT_KEYS": '{"a": "x"}',
+            "SEALING_KEYS": '{"a": "x"}',
+            "INDEX_KEY": "x",
+        }
+        for name, value in (usual | environment).items():
+            monkeypatch.setenv(name, value)
+        return read_settings()
+
+    return read
+
+
+def test_a_safe_production(told):
+    settings = told()
+    assert settings.production
+    assert settings.clock_shift == timedelta()
+    assert abs(settings.now() - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("wire", "field", "value"),
+    [
+        ("wechat_pay", "base_url", "http://api.mch.weixin.qq.com"),
+        ("wechat_pay", "base_url", "https://127.0.0.1:9000"),
+        ("wechat_pay", "public_key_id", "PUB_KEY_ID_SIMULATOR_1"),
+        ("mini_program", "base_url", "https://localhost"),
+        ("mini_program", "secret", "SIMULATOR00"),
+        ("sms", "scheme", "http"),
+        ("sms", "secret_id", "SIMULATOR"),
+        ("insurance", "base_url", "http://gateway.example"),
+        ("insurance", "access_key", "SIMULATOR-AK"),
+        ("medical_aid", "base_url", "https://[::1]/aid"),
+        ("medical_aid", "secret", "SIMULATOR"),
+    ],
+)
+def test_production_refuses_what_is_not_real(told, wire, field, value):
+    connections = copy.deepcopy(SAFE)
+    connections[wire][field] = value
+    with pytest.raises(ValueError, match="refused in production"):
+        told(connections)
+    assert told(connections, ENVIRONMENT="development").production is False
+
+
+def test_production_refuses_a_shifted_clock_and_plain_callbacks(told):
+    with pytest.raises(ValueError, match="REHEARSAL_DATE"):
+        told(REHEARSAL_DATE="2025-12-20")
+    with pytest.raises(ValueError, match="refused in production"):
+        told(PUBLIC_BASE_URL="http://pay.hospital.example")
+
+
+def test_a_rehearsal_moves_the_clock_by_whole_days(told):
+    settings = told(ENVIRONMENT="development", REHEARSAL_DATE="2025-12-20")
+    assert str(today(settings.now())) == "2025-12-20"
+    moved = settings.now() - datetime.now(UTC)
+    assert abs(moved - settings.clock_shift) < timedelta(seconds=5)
+    assert settings.clock_shift % timedelta(days=1) == timedelta()
+
+
+def test_secrets_do_not_show_when_settings_are_printed(told):
+    shown = repr(told())
+    for secret in ("k" * 32, "'SK'", "'s'", "postgresql://"):
+        assert secret not in shown

@@ -1,0 +1,13 @@
+"""The application with its real counterparts, for a server: ``granian --interface wsgi
+wsgi:app``."""
+
+from api.app import create_app
+from config import read_settings
+from journeys.counterparts import registry
+from models import db, queue, sealing
+
+settings = read_settings()
+db.connect(settings.database_url)
+sealing.use_keys(settings.sealing_keys, settings.index_key)
+queue.use_clock_shift(settings.clock_shift)
+app = create_app(settings, registry(settings))
