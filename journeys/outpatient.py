@@ -19,6 +19,7 @@ from models.ledger import Account, AccountKind, Line, Take
 from models.lots import LotRow
 from models.patient import Patient
 from models.payment_order import PaymentOrder, Purpose, Route
+from models.prepay_account import PrepayAccount
 from models.prepay_transfer import PrepayTransfer
 from models.receipt import Receipt
 from payments import orders
@@ -64,10 +65,16 @@ def top_up(
 
 
 def view_account(actor: Actor, patient_id: UUID) -> dict[str, Any]:
-    """A patient's outpatient money, each top-up that is not used up; no inpatient money (GZ-3)."""
+    """A patient's outpatient money on all cards, each top-up that is not used up; no inpatient
+    money (GZ-3).
+    """
     with Session() as db:
         patient = _patient(db, actor, patient_id)
-        lots = ledger.open_lots(db, actor.hospital_id, PREPAY, str(patient.id))
+        lots = [
+            lot
+            for account in PrepayAccount.of(db, patient.id)
+            for lot in ledger.open_lots(db, actor.hospital_id, PREPAY, str(account.id))
+        ]
         return {
             "patient_id": patient.id,
             "held_fen": sum(lot.remaining_fen for lot in lots),
@@ -144,7 +151,7 @@ def transfer_to_deposit(
         return {
             "admission_id": stay.id,
             "amount_fen": amount_fen,
-            "outpatient_fen": ledger.held(db, stay.hospital_id, PREPAY, str(stay.patient_id)),
+            "outpatient_fen": sum(_held(db, stay).values()),
             "deposit_fen": ledger.held(db, stay.hospital_id, DEPOSIT, str(stay.id)),
         }
 
@@ -219,8 +226,14 @@ def _refuse_over_quota(db: Db, stay: Admission, amount_fen: int) -> None:
 
 
 def _move(db: Db, actor: Actor, stay: Admission, amount_fen: int, key: str, now: datetime) -> UUID:
-    patient, target = str(stay.patient_id), (DEPOSIT, str(stay.id))
-    lots = ledger.open_lots(db, stay.hospital_id, PREPAY, patient)
+    """From all of the patient's accounts, the longest silent one first."""
+    target = (DEPOSIT, str(stay.id))
+    parts: list[tuple[str, int]] = []
+    for account, held_fen in _held(db, stay).items():
+        if fen := min(held_fen, amount_fen - sum(part for _, part in parts)):
+            parts.append((account, fen))
+    if sum(part for _, part in parts) < amount_fen:
+        raise Refused("BALANCE_TOO_LOW")
     return ledger.post(
         db,
         hospital_id=stay.hospital_id,
@@ -229,9 +242,20 @@ def _move(db: Db, actor: Actor, stay: Admission, amount_fen: int, key: str, now:
         why="patient's consent",
         by=actor.name,
         at=now,
-        lines=[Line(PREPAY, patient, amount_fen), Line(*target, -amount_fen)],
+        lines=[*(Line(PREPAY, *part) for part in parts), Line(*target, -amount_fen)],
         takes=[
             Take(lot.id, fen, "MOVE", to=target)
-            for lot, fen in spend_oldest_first(lots, amount_fen)
+            for account, part in parts
+            for lot, fen in spend_oldest_first(
+                ledger.open_lots(db, stay.hospital_id, PREPAY, account), part
+            )
         ],
     )
+
+
+def _held(db: Db, stay: Admission) -> dict[str, int]:
+    """What each prepay account of the stay's patient holds."""
+    return {
+        str(account.id): ledger.held(db, stay.hospital_id, PREPAY, str(account.id))
+        for account in PrepayAccount.of(db, stay.patient_id)
+    }

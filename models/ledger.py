@@ -33,10 +33,10 @@ class AccountKind(StrEnum):
     """What an account is; its owner says whose. Kinds are never netted (GZ-3).
 
     Owners: CASH a channel (WECHAT, CASH, CARD); FUND_RECEIVABLE a fund; PATIENT_RECEIVABLE an
-    admission or visit; OUTPATIENT_PREPAY a patient; INPATIENT_DEPOSIT an admission; COURSE_PREPAY
-    a course plan; VISIT_PAYMENT an outpatient visit; TREASURY_TURNED_OVER a patient;
-    REFUND_IN_TRANSIT a refund; HOSPITAL_ADVANCE, REVENUE and SUSPENSE whatever names the item, or
-    nothing.
+    admission or visit; OUTPATIENT_PREPAY and TREASURY_TURNED_OVER a prepay account;
+    INPATIENT_DEPOSIT an admission; COURSE_PREPAY a course plan; VISIT_PAYMENT an outpatient visit;
+    TREASURY_HELD a turnover batch; REFUND_IN_TRANSIT a refund; HOSPITAL_ADVANCE, REVENUE and
+    SUSPENSE whatever names the item, or nothing.
     """
 
     CASH = "CASH"
@@ -47,6 +47,7 @@ class AccountKind(StrEnum):
     COURSE_PREPAY = "COURSE_PREPAY"
     VISIT_PAYMENT = "VISIT_PAYMENT"
     TREASURY_TURNED_OVER = "TREASURY_TURNED_OVER"
+    TREASURY_HELD = "TREASURY_HELD"
     HOSPITAL_ADVANCE = "HOSPITAL_ADVANCE"
     REVENUE = "REVENUE"
     REFUND_IN_TRANSIT = "REFUND_IN_TRANSIT"
@@ -58,11 +59,19 @@ STORED = (
     AccountKind.INPATIENT_DEPOSIT,
     AccountKind.COURSE_PREPAY,
     AccountKind.VISIT_PAYMENT,
+    AccountKind.TREASURY_TURNED_OVER,
 )
 """Money that patients stored: what such an account owes is the sum of its lots."""
 
-LIABILITIES = (*STORED, AccountKind.TREASURY_TURNED_OVER, AccountKind.REFUND_IN_TRANSIT)
+LIABILITIES = (*STORED, AccountKind.REFUND_IN_TRANSIT)
 """What is owed to patients: a credit balance, and never less than nothing."""
+
+OWED_TO_US = (
+    AccountKind.PATIENT_RECEIVABLE,
+    AccountKind.TREASURY_HELD,
+    AccountKind.HOSPITAL_ADVANCE,
+)
+"""What a patient or the treasury owes: a debit balance, and never below zero."""
 
 
 def _one_of(kinds: Iterable[AccountKind]) -> str:
@@ -77,7 +86,7 @@ class Account(Base):
         UniqueConstraint("hospital_id", "kind", "owner"),
         CheckConstraint(_one_of(AccountKind), name="kind"),
         CheckConstraint(f"NOT ({_one_of(LIABILITIES)}) OR balance_fen <= 0", name="owes"),
-        CheckConstraint("kind <> 'PATIENT_RECEIVABLE' OR balance_fen >= 0", name="is_owed"),
+        CheckConstraint(f"NOT ({_one_of(OWED_TO_US)}) OR balance_fen >= 0", name="is_owed"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

@@ -8,7 +8,9 @@ from config import today
 from models import ledger, receipt
 from models.admission import Admission, AdmissionState
 from models.ledger import AccountKind, Line, NewLot
+from models.patient import Patient
 from models.payment_order import PaymentOrder, Purpose
+from models.prepay_account import PrepayAccount
 from models.queue import defer
 from models.settlement import Settlement, SettlementState
 from models.visit import Visit, VisitState
@@ -63,6 +65,7 @@ def visit_paid(db: Db, order: PaymentOrder, now: datetime) -> None:
 
 def topped_up(db: Db, order: PaymentOrder, now: datetime) -> None:
     """Outpatient prepayment (GZ-6): a lot of the patient's own account, with a receipt."""
+    PrepayAccount.own(db, db.get_one(Patient, order.subject_id), today(now))
     _store(db, order, AccountKind.OUTPATIENT_PREPAY, now)
     _receipt(db, order, now)
 

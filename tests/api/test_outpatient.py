@@ -11,8 +11,10 @@ from models.db import Session, rows
 from models.hospital import Hospital
 from models.ledger import AccountKind
 from models.patient import Patient
+from models.prepay_account import AccountSource, PrepayAccount
 from policies.transfer_consent import wording
 from simulator.clients import StaffClient
+from tests.models.stored_money import collect, findings
 from tests.people import House
 
 SIGNED = {"text_version": wording()["version"], "signature_sha256": "a" * 64}
@@ -250,3 +252,35 @@ def test_before_the_stop_a_top_up_was_ordinary(house, clock):
     clock.shift = timedelta(days=(DAY_BEFORE - clock().date()).days)
     cashier = house.staff("CASHIER", kind="DESK", ward="", window="3号窗口")
     assert top_up(cashier, house.patient())["warnings"] == []
+
+
+def card(house: House, patient: Patient, card_no: str, fen: int, silent_since: date) -> str:
+    """An old card of the patient with money on it; the ledger's owner."""
+    with Session.begin() as db:
+        account = PrepayAccount(
+            hospital_id=house.hospital_id,
+            patient_id=patient.id,
+            source=AccountSource.CENSUS,
+            card_no=card_no,
+            last_activity_on=silent_since,
+        )
+        db.add(account)
+        db.flush()
+        owner = str(account.id)
+    collect(house.hospital_id, f"card-{card_no}", owner, fen, channel="CASH", kind=PREPAY)
+    return owner
+
+
+def test_all_cards_of_a_patient_are_one_purse(house: House, cashier: StaffClient) -> None:
+    patient = house.patient()
+    old = card(house, patient, "K1", 3_000, date(2022, 5, 1))
+    new = card(house, patient, "K2", 9_050, date(2024, 5, 1))
+    account = cashier.get(f"/v1/patients/{patient.id}/outpatient-prepay")
+    assert account["held_fen"] == 12_050
+    stay = with_quota(house.stay(patient))
+    short = transfer(cashier, stay, 12_051, SIGNED)
+    assert (short.status, short.code) == (422, "BALANCE_TOO_LOW")
+    moved = transfer(cashier, stay, 5_000, SIGNED, key="transfer-0002")
+    assert (moved.body["outpatient_fen"], moved.body["deposit_fen"]) == (7_050, 5_000)
+    assert [held(house, PREPAY, owner) for owner in (old, new)] == [0, 7_050]
+    assert findings(house.hospital_id) == []

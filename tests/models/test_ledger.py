@@ -297,3 +297,30 @@ def test_a_movement_is_found_by_its_key(house):
             text("SELECT kind, why, by, at FROM ledger_transaction WHERE id = :id"), {"id": booked}
         ).one()
     assert tuple(why) == ("TEST", "test", "staff:t", NOON)
+
+
+def test_a_turned_over_balance_keeps_its_lots_and_its_claim(house):
+    claim = AccountKind.TREASURY_TURNED_OVER
+    money.collect(house, "old", "K1", 6_230, kind=PREPAY)
+    (lot,) = money.lots(house, "K1", PREPAY)
+    money.post(
+        house,
+        "turnover:K1",
+        (PREPAY, "K1", 6_230),
+        (claim, "K1", -6_230),
+        (AccountKind.TREASURY_HELD, "batch", 6_230),
+        (AccountKind.CASH, "BANK", -6_230),
+        takes=[Take(lot.id, 6_230, "MOVE", to=(claim, "K1"))],
+    )
+    (kept,) = money.lots(house, "K1", claim)
+    assert (kept.channel_transaction, kept.paid_at) == (lot.channel_transaction, lot.paid_at)
+    assert (money.held(house, "K1", PREPAY), money.held(house, "K1", claim)) == (0, 6_230)
+    with pytest.raises(Refused) as no:  # the treasury never owes less than nothing
+        money.post(
+            house,
+            "too-much",
+            (AccountKind.HOSPITAL_ADVANCE, "K1", 6_231),
+            (AccountKind.TREASURY_HELD, "batch", -6_231),
+        )
+    assert no.value.code == "BALANCE_TOO_LOW"
+    assert money.findings(house) == []

@@ -94,7 +94,7 @@ def upgrade() -> None:
             "keeps_lots",
             sa.Boolean(),
             sa.Computed(
-                "kind IN ('OUTPATIENT_PREPAY', 'INPATIENT_DEPOSIT', 'COURSE_PREPAY', 'VISIT_PAYMENT')",
+                "kind IN ('OUTPATIENT_PREPAY', 'INPATIENT_DEPOSIT', 'COURSE_PREPAY', 'VISIT_PAYMENT', 'TREASURY_TURNED_OVER')",
                 persisted=True,
             ),
             nullable=False,
@@ -104,10 +104,11 @@ def upgrade() -> None:
             name=op.f("ck_account_owes"),
         ),
         sa.CheckConstraint(
-            "kind <> 'PATIENT_RECEIVABLE' OR balance_fen >= 0", name=op.f("ck_account_is_owed")
+            "NOT (kind IN ('PATIENT_RECEIVABLE', 'TREASURY_HELD', 'HOSPITAL_ADVANCE')) OR balance_fen >= 0",
+            name=op.f("ck_account_is_owed"),
         ),
         sa.CheckConstraint(
-            "kind IN ('CASH', 'FUND_RECEIVABLE', 'PATIENT_RECEIVABLE', 'OUTPATIENT_PREPAY', 'INPATIENT_DEPOSIT', 'COURSE_PREPAY', 'VISIT_PAYMENT', 'TREASURY_TURNED_OVER', 'HOSPITAL_ADVANCE', 'REVENUE', 'REFUND_IN_TRANSIT', 'SUSPENSE')",
+            "kind IN ('CASH', 'FUND_RECEIVABLE', 'PATIENT_RECEIVABLE', 'OUTPATIENT_PREPAY', 'INPATIENT_DEPOSIT', 'COURSE_PREPAY', 'VISIT_PAYMENT', 'TREASURY_TURNED_OVER', 'TREASURY_HELD', 'HOSPITAL_ADVANCE', 'REVENUE', 'REFUND_IN_TRANSIT', 'SUSPENSE')",
             name=op.f("ck_account_kind"),
         ),
         sa.ForeignKeyConstraint(
