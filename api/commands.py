@@ -5,12 +5,14 @@ import base64
 import binascii
 
 import click
+import rich.console
+import rich.progress
 from flask import Flask
 from flask.cli import AppGroup
 
 from api.surroundings import clock, settings
-from journeys import devices, founding, staff_admin
-from models import audit
+from journeys import devices, founding, resealing, staff_admin
+from models import audit, sealing
 from policies.refusal_texts import words_of
 from policies.refusals import Refusal
 
@@ -93,19 +95,51 @@ def retire_his_key(code: str, key_id: str) -> None:
 
 
 @keys.command("check")
-def check_keys() -> None:
+@click.option("--all", "everything", is_flag=True, help="Open every sealed value as well.")
+def check_keys(everything: bool) -> None:
     """Check that every key of the rings has its length and opens what is stored; exit 1
     otherwise."""
-    jwt, sealing = settings().jwt_keys, settings().sealing_keys
+    jwt, rings = settings().jwt_keys, settings().sealing_keys
     wrong = [f"jwt {name}: base64 of 32 bytes or more" for name in jwt if _length(jwt[name]) < 32]
-    wrong += [f"sealing {name}: base64 of 32" for name in sealing if _length(sealing[name]) != 32]
+    for name, told in rings.items():
+        wanted = sealing.key_length(told)
+        if _length(told.removeprefix(sealing.SM4)) != wanted:
+            wrong.append(f"sealing {name}: base64 of {wanted}")
+    held = resealing.values_by_key()
+    for name in held.keys() - sealing.known_keys():
+        wrong.append(f"sealing {name}: not in the ring, and {held[name]} values need it")
     opened, shut = founding.his_keys_that_open()
     wrong += [f"his-key {key_id}: sealed with a key that is not in the ring" for key_id in shut]
+    if everything:
+        wrong += [f"{place}: does not open" for place in resealing.shut_values()]
     for line in wrong:
         click.echo(line, err=True)
     if wrong:
         raise SystemExit(1)
-    click.echo(f"{len(jwt)} jwt, {len(sealing)} sealing, {opened} his keys: all good")
+    click.echo(f"{len(jwt)} jwt, {len(rings)} sealing, {opened} his keys: all good")
+    if everything:
+        click.echo(f"{sum(held.values())} sealed values: all open")
+
+
+@keys.command("reseal")
+@click.option("--batch", type=click.IntRange(1, 10_000), default=resealing.BATCH, show_default=True)
+def reseal(batch: int) -> None:
+    """Seal everything again with the last key of the ring, so that the others can be retired.
+
+    While the API runs, as often as wanted; killed half-way, the next run goes on. Exit 1 while a
+    value is left that another key sealed.
+    """
+    with rich.progress.Progress(console=rich.console.Console(stderr=True)) as bar:
+        shown = bar.add_task("rows")
+        for progress in resealing.reseal(batch):
+            bar.update(shown, total=progress.found, completed=progress.done)
+    held = resealing.values_by_key()
+    for name in sorted(held.keys() | sealing.known_keys()):
+        click.echo(f"key {name}: {held.get(name, 0)} values")
+    for place in sorted(progress.shut):
+        click.echo(f"{place}: does not open", err=True)
+    if held.keys() - {sealing.current_key()}:
+        raise SystemExit(1)
 
 
 @trail.command("verify")

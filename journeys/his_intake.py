@@ -1,6 +1,5 @@
 """An event of the HIS is taken once: said again it gets its first answer, changed it is refused."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from datetime import datetime
@@ -12,6 +11,7 @@ from sqlalchemy.orm import Session as Db
 from models.admission import Admission
 from models.db import Session
 from models.his_event import HisEvent
+from models.sealing import fingerprint
 from policies.access import Actor
 from policies.refusals import NotFound
 
@@ -55,4 +55,4 @@ def stay_of(db: Db, actor: Actor, inpatient_no: str) -> Admission:
 
 
 def _hash(facts: Facts) -> bytes:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).digest()
+    return fingerprint(json.dumps(facts, sort_keys=True, default=str).encode())

@@ -1,6 +1,5 @@
 """One question to the platform: commit it with its msgid, ask with nothing open, then record."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -19,9 +18,11 @@ from models.insurance import (
     InsuranceCall,
     SignIn,
 )
+from models.sealing import fingerprint
 from payments.insurance import codec
 from payments.insurance.amounts import AmountsDisagree
 from payments.insurance.codec import Row, Unreadable
+from payments.insurance.encounters import papers
 from payments.insurance.envelope import canonical, envelope, operator_of, scrubbed
 from payments.insurance.profile import Profile
 from payments.insurance.transport import Platform
@@ -201,7 +202,7 @@ class Calls:
             msgid=f"{self.platform.settings.fixmedins_code}{stamp}{number:04d}",
             state=CallState.ASKED,
             holds=holds,
-            digest=hashlib.sha256(canonical(given).encode()).hexdigest(),
+            digest=fingerprint(canonical(given).encode()).hex(),
             by=by.name,
             asked_at=now,
         )
@@ -251,14 +252,14 @@ class Calls:
             )
             return reply.refmsgid, question.read(found)
         except Declined as no:
-            said = scrubbed(no.detail, given)
+            said = self._without_person(call, no.detail, given)
             if task := question.task(said):
                 self._failed(call, CallState.HUMAN, by, said, question, task=task)
                 raise Refused("INSURANCE_HUMAN_NEEDED", call=str(call.id), task=task) from no
             self._failed(call, CallState.REFUSED, by, said, question)
             raise Refused("INSURANCE_DECLINED", said=said, infno=call.infno) from no
         except NotNow as later:
-            said = scrubbed(later.detail, given)
+            said = self._without_person(call, later.detail, given)
             self._failed(call, CallState.REFUSED, by, said, question)
             raise Busy("INSURANCE_NOT_NOW") from later
         except AmountsDisagree as wrong:
@@ -272,6 +273,14 @@ class Calls:
             there = CallState.UNKNOWN if call.holds else CallState.LOST
             self._failed(call, there, by, str(silence)[:200], question)
             raise Busy("INSURANCE_NO_ANSWER") from silence
+
+    def _without_person(self, call: InsuranceCall, said: str, given: Row) -> str:
+        """Their words fit to be stored: they also name people whom our question only numbered."""
+        if call.encounter_id is None:
+            return scrubbed(said, given)
+        with Session() as db:
+            who = papers(db, db.get_one(Encounter, call.encounter_id))
+        return scrubbed(said, given, who.name, who.id_no)
 
     def _failed(
         self,

@@ -65,11 +65,12 @@ def canonical(given: Row) -> str:
     return json.dumps(given, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-def scrubbed(said: str, given: Row) -> str:
-    """The platform's words without the person: what we sent of them, and every long number, is
-    ``*``.
+def scrubbed(said: str, given: Row, *known: str) -> str:
+    """The platform's words without the person: what we sent or know (``known``) of them, and every
+    long number, is ``*``.
     """
-    for value in sorted(_personal_values(given), key=len, reverse=True):
+    personal = _personal_values(given) | {value for value in known if len(value) > 1}
+    for value in sorted(personal, key=len, reverse=True):
         said = said.replace(value, "*")
     return _LONG_NUMBER.sub("*", said)[:200]
 

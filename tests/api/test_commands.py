@@ -6,8 +6,11 @@ from collections.abc import Callable
 import pytest
 from click.testing import Result
 from flask import Flask
+from sqlalchemy import text
 
+from models import sealing
 from models.db import Session
+from models.patient import Patient
 from simulator.clients import HisClient, StaffClient
 from tests.people import PASSWORD, House
 
@@ -64,6 +67,45 @@ def test_keys_are_checked(run: Run, make_app: Callable[..., Flask]) -> None:
     bad = make_app(jwt_keys=short).test_cli_runner().invoke(args=["keys", "check"])
     assert bad.exit_code == 1
     assert "jwt short: base64 of 32 bytes or more" in bad.output
+    odd = {"aes": "sm4-gcm:" + "D" * 43 + "=", "sm4": "D" * 22 + "=="}
+    bad = make_app(sealing_keys=odd).test_cli_runner().invoke(args=["keys", "check"])
+    assert "sealing aes: base64 of 16" in bad.output
+    assert "sealing sm4: base64 of 32" in bad.output
+
+
+def test_a_value_that_does_not_open_is_named(run: Run, house: House) -> None:
+    patient = house.patient()
+    assert "sealed values: all open" in run("keys", "check", "--all").output
+    spoil(patient, "set_byte(phone_sealed, 25, 255 - get_byte(phone_sealed, 25))")
+    bad = run("keys", "check", "--all")
+    assert (bad.exit_code, bad.stderr) == (1, f"patient:phone:{patient.id}: does not open\n")
+    spoil(patient, "'\\x676f6e6500'::bytea || phone_sealed")
+    bad = run("keys", "check")
+    assert (bad.exit_code, bad.stderr) == (
+        1,
+        "sealing gone: not in the ring, and 1 values need it\n",
+    )
+    spoil(patient, "NULL")
+
+
+def spoil(patient: Patient, value: str) -> None:
+    with Session.begin() as db:
+        sql = f"UPDATE patient SET phone_sealed = {value} WHERE id = :id"  # noqa: S608
+        db.execute(text(sql), {"id": patient.id})
+
+
+def test_a_key_that_nothing_needs_is_told(run: Run, house: House) -> None:
+    house.patient()
+    sealing.use_keys({"test": "A" * 43 + "=", "next": "C" * 43 + "="}, "B" * 43 + "=")
+    done = run("keys", "reseal", "--batch", "3")
+    again = run("keys", "reseal")
+    sealing.use_keys({"next": "C" * 43 + "=", "test": "A" * 43 + "="}, "B" * 43 + "=")
+    back = run("keys", "reseal")
+    sealing.use_keys({"test": "A" * 43 + "="}, "B" * 43 + "=")
+    count = int(said(done, "key next:").removesuffix(" values"))
+    assert count >= 3
+    assert done.stdout == again.stdout == f"key next: {count} values\nkey test: 0 values\n"
+    assert back.stdout == f"key next: 0 values\nkey test: {count} values\n"
 
 
 def test_the_trail_is_checked_and_anchored(run: Run, house: House) -> None:

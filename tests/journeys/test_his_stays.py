@@ -1,5 +1,7 @@
 """Admissions, changes and discharges of the HIS: each told once, in whatever order they arrive."""
 
+import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from uuid import UUID
@@ -12,6 +14,7 @@ from models.admission import Admission, AdmissionState, AdmissionStep
 from models.db import Session, new_id, rows
 from models.machine import StateMove
 from models.patient import Patient
+from models.sealing import fingerprint
 from models.settlement import Settlement, SettlementState
 from policies.refusals import Conflict, NotFound, Refused
 from tests.his_day import HisDay, line, shanghai
@@ -70,6 +73,15 @@ def test_the_same_admission_again_gets_its_first_answer(day: HisDay) -> None:
         told = list(pool.map(lambda _: his_admission.announce(day.his, slip, day.now), range(6)))
     assert all(answer == told[0] for answer in told)
     assert (day.count("admission"), day.count("patient"), day.count("his_event")) == (1, 1, 1)
+
+
+def test_the_stored_trace_of_an_event_cannot_be_made_without_our_key(day: HisDay) -> None:
+    """Or whoever has a dump would try identity numbers until the hash fits."""
+    slip = day.slip()
+    his_admission.announce(day.his, slip, day.now)
+    (event,) = rows("SELECT body_hash FROM his_event WHERE hospital_id = :h", h=day.hospital_id)
+    said = json.dumps(slip, sort_keys=True, default=str).encode()
+    assert bytes(event["body_hash"]) == fingerprint(said) != hashlib.sha256(said).digest()
 
 
 def test_a_known_stay_is_not_announced_twice(day: HisDay) -> None:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from models.db import Session
+from models.db import Session, rows
 from models.insurance import InsuranceCall, SignIn, UploadedFee
 from payments.insurance.facts import Cover, Identity, Person
 from policies.access import Actor, Channel
@@ -351,6 +351,20 @@ def test_the_platforms_words_are_stored_without_the_person(
         house.settle(encounter_id)
     assert refusal.value.facts["said"] == "*(*)手机*结算失败"
     assert house.calls(encounter_id, "2304")[0].err_msg == "*(*)手机*结算失败"
+
+
+def test_the_platform_names_somebody_whom_we_only_numbered(
+    house: House, platform: SmallPlatform
+) -> None:
+    encounter_id = house.registered()
+    platform._2404 = lambda body, data: {"infcode": -1, "err_msg": "欧阳试已办理出院"}
+    with pytest.raises(Refused) as refusal:
+        house.desk.cancel_registration(encounter_id, house.nurse)
+    assert refusal.value.facts["said"] == "*已办理出院"
+    (call,) = house.calls(encounter_id, "2404")
+    assert call.err_msg == "*已办理出院"
+    moves = rows("SELECT why FROM state_move WHERE entity_id = :id", id=call.id)
+    assert [move["why"] for move in moves] == ["", "*已办理出院"]
 
 
 def test_a_gateway_that_turns_away_is_busy_and_the_same_call_goes_on(
