@@ -24,6 +24,8 @@ class Leg(Schema):
     state = fields.String(required=True)
     paid_at = fields.AwareDateTime(required=True, allow_none=True)
     answer = fields.String(required=True)
+    why = fields.String(required=True, metadata={"description": "为什么这样退，一句话"})
+    closes_at = fields.AwareDateTime(required=True, allow_none=True)
 
 
 class RefundOut(Schema):
@@ -101,5 +103,5 @@ def hand_over(wish: dict[str, Any], refund_id: UUID, leg_id: UUID) -> dict[str, 
 @guarded("refund:request")
 @blp.response(200, RefundOut)
 def reroute(refund_id: UUID) -> dict[str, Any]:
-    """Send a stuck refund to the window"""
+    """Send what failed of a refund along another route"""
     return refunds.reroute_refund(current_actor(), counterparts(), refund_id)

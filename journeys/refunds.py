@@ -14,6 +14,7 @@ from models.refund import Refund, RefundLeg, RefundState
 from models.visit import Visit
 from payments import refund_legs, refunds
 from policies.access import Actor
+from policies.refund_why import read, sentence
 from policies.refusals import NotFound, Refused
 
 
@@ -45,8 +46,8 @@ def check_refund(
 def hand_over(
     actor: Actor, outside: Counterparts, refund_id: UUID, leg_id: UUID, *, proof: str
 ) -> dict[str, Any]:
-    """The window gives a cash or card leg back; ``proof`` is the signature's SHA-256 or the slip
-    number.
+    """A person gives a leg back; ``proof`` is the signature's SHA-256, or the number of the slip or
+    of Alipay's refund.
     """
     with Session.begin() as db:
         leg = RefundLeg.locked(db, leg_id)
@@ -58,7 +59,7 @@ def hand_over(
 
 
 def reroute_refund(actor: Actor, outside: Counterparts, refund_id: UUID) -> dict[str, Any]:
-    """Send what the original route refused to the window, in cash; needs a second person again."""
+    """Send what failed along another route; needs a second person again."""
     with Session.begin() as db:
         RefundLeg.of(db, refund_id, lock=True)
         refund = _own(Refund.locked(db, refund_id), actor)
@@ -136,6 +137,8 @@ def _shown(refund: Refund, legs: list[RefundLeg]) -> dict[str, Any]:
                 "state": leg.state,
                 "paid_at": leg.paid_at,
                 "answer": leg.answer,
+                "why": sentence(read(leg.why)),
+                "closes_at": leg.closes_at,
             }
             for leg in legs
         ],

@@ -4,10 +4,11 @@ original routes.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.db import Base, Moment, new_id
@@ -94,8 +95,10 @@ class RefundLeg(Machine, Base):
     """One payment of a refund by one route. ``number`` (``out_refund_no``) is never changed while
     its fate is open.
 
-    ``channel_transaction`` and ``order_total_fen`` name the payment that is given back; for CASH
-    and CARD legs the window hands the money over and ``slip_no`` or the signature proves it.
+    ``channel_transaction`` and ``order_total_fen`` name the payment that is given back, ``lot_id``
+    its lot where it is one; the ledger has all that the refund took. ``why``: the planner's
+    reasons. From ``closes_at`` on the channel no longer takes the payment back. ``payee_id``: to
+    whose bank account. What the window hands over is proven by a signature or slip (``proof``).
     """
 
     __tablename__ = "refund_leg"
@@ -107,7 +110,9 @@ class RefundLeg(Machine, Base):
     _FAILED = frozenset({LegState.CLOSED, LegState.ABNORMAL, LegState.REFUSED})
     # A failed leg may still surprise us: the channel says later that it paid after all.
     MOVES = {
-        LegState.PLANNED: frozenset({LegState.ASKED, LegState.PAID, LegState.REROUTED}),
+        LegState.PLANNED: frozenset(
+            {LegState.ASKED, LegState.PAID, LegState.REFUSED, LegState.REROUTED}
+        ),
         LegState.ASKED: frozenset({LegState.PROCESSING, LegState.PAID}) | _FAILED,
         LegState.PROCESSING: frozenset({LegState.PAID, LegState.CLOSED, LegState.ABNORMAL}),
         LegState.CLOSED: frozenset({LegState.REROUTED, LegState.PAID}),
@@ -123,9 +128,12 @@ class RefundLeg(Machine, Base):
     state: Mapped[str] = mapped_column(Text, default=LegState.PLANNED)
     route: Mapped[str] = mapped_column(Text)
     amount_fen: Mapped[int]
-    lot_id: Mapped[UUID]
+    lot_id: Mapped[UUID | None]
     channel_transaction: Mapped[str | None] = mapped_column(Text)
     order_total_fen: Mapped[int]
+    why: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+    payee_id: Mapped[UUID | None] = mapped_column(ForeignKey("payee.id"))
+    closes_at: Mapped[datetime | None] = mapped_column(Moment)
     next_try_at: Mapped[datetime] = mapped_column(Moment)
     asked_at: Mapped[datetime | None] = mapped_column(Moment)
     tries: Mapped[int] = mapped_column(default=0)

@@ -26,6 +26,12 @@ from policies.refusals import Conflict, NotFound, Refused
 SPACING = timedelta(minutes=1)
 """Between two refunds of one payment (WeChat Pay's rule)."""
 
+BY_HAND = frozenset({"CASH", "CARD", "NEXT_VISIT", "ALIPAY"})
+"""Paid by a person who shows a proof: at the window, Alipay's in its merchant console."""
+
+PAID_FROM = {"NEXT_VISIT": "CASH"}
+"""route -> whose money leaves, where it is not called as the route is."""
+
 AGAIN = [timedelta(seconds=s) for s in (15, 30, 60, 300, 600, 1800, 3600)]
 """How long to wait before a leg is asked about again; the last one repeats."""
 
@@ -129,7 +135,7 @@ def leg_paid(db: Db, leg: RefundLeg, refund: Refund, at: datetime, *, by: str) -
         at=at,
         lines=[
             Line(AccountKind.REFUND_IN_TRANSIT, str(refund.id), leg.amount_fen),
-            Line(AccountKind.CASH, leg.route, -leg.amount_fen),
+            Line(AccountKind.CASH, PAID_FROM.get(leg.route, leg.route), -leg.amount_fen),
         ],
     )
     db.flush()
@@ -144,11 +150,9 @@ def leg_paid(db: Db, leg: RefundLeg, refund: Refund, at: datetime, *, by: str) -
 
 
 def pay_by_hand(db: Db, leg: RefundLeg, *, by: str, proof: str, now: datetime) -> None:
-    """The window hands over a cash or card leg; ``proof`` is the signature's hash or the slip
-    number.
-    """
+    """A person pays a leg of `BY_HAND`; ``proof``: the signature's hash, or the slip's number."""
     refund = Refund.locked(db, leg.refund_id)
-    if leg.route == "WECHAT":
+    if leg.route not in BY_HAND:
         raise Refused("LEG_NOT_BY_HAND")
     if leg.state == LegState.PAID:
         if leg.proof != proof:
@@ -197,16 +201,23 @@ def _what_became_of(leg: RefundLeg, wechat_pay: WeChatPay) -> ChannelRefund | No
 
 
 def _may_be_asked(db: Db, leg: RefundLeg, now: datetime) -> bool:
-    if leg.state not in UNFINISHED_LEGS:
+    if leg.state not in UNFINISHED_LEGS or leg.next_try_at > now:
         return False
-    if Refund.locked(db, leg.refund_id).state not in {RefundState.PAYING, RefundState.STUCK}:
+    refund = Refund.locked(db, leg.refund_id)
+    if refund.state not in {RefundState.PAYING, RefundState.STUCK}:
         return False
-    if leg.next_try_at > now:
+    return leg.state != LegState.PLANNED or _may_go_out(db, leg, refund, now)
+
+
+def _may_go_out(db: Db, leg: RefundLeg, refund: Refund, now: datetime) -> bool:
+    """Whether a leg may be asked for the first time: its window is open, its payment's turn."""
+    if leg.closes_at is not None and leg.closes_at <= now:
+        leg.answer = "WINDOW_CLOSED"  # it closed between the plan and now: it goes another way
+        leg.move(db, LegState.REFUSED, at=now, by="system", why=leg.answer)
+        _stuck(db, refund, leg, now, "system")
         return False
-    if leg.state != LegState.PLANNED:
-        return True
     twin = db.scalar(
-        select(RefundLeg.next_try_at)
+        select(RefundLeg.id)
         .where(
             RefundLeg.channel_transaction == leg.channel_transaction,
             RefundLeg.hospital_id == leg.hospital_id,
@@ -289,7 +300,7 @@ def _stuck(db: Db, refund: Refund, leg: RefundLeg, now: datetime, by: str) -> No
         kind="REFUND_STUCK",
         subject=f"refund:{refund.id}",
         at=now,
-        note="原路退款没有成功，请财务改走窗口现金",
+        note="退款没有成功，请财务改走别的退款方式",
     )
     _told(db, refund, "REFUND_FAILED", now)
 

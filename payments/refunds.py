@@ -20,8 +20,10 @@ from models.refund import (
     RefundState,
 )
 from models.work_item import close_open
+from payments.refund_facts import KnownPayee, payee_of, routes_of
 from payments.refund_legs import ask_at
-from policies.lots import Lot, plan_original_route, spend_oldest_first
+from policies.refund_plan import Leg, fallback, plan
+from policies.refund_why import Why, stored
 from policies.refusals import Conflict, Refused
 
 
@@ -121,17 +123,20 @@ def under_way(db: Db, refund: Refund) -> bool:
 
 
 def reroute(db: Db, refund: Refund, *, by: str, now: datetime) -> None:
-    """A stuck refund's failed legs go to the window in cash; a second person must approve again.
+    """A stuck refund's failed legs become one leg along another route; a second person must approve
+    again.
 
     The caller holds the locks of the legs too.
     """
     failed = [leg for leg in RefundLeg.of(db, refund.id) if leg.state in FAILED_LEGS]
     if not failed or refund.state != RefundState.STUCK:
         raise Refused("REFUND_NOT_STUCK")
+    payee = payee_of(db, refund.patient_id)
+    other = _replan(db, refund, failed, payee, now)
     for leg in failed:
-        leg.move(db, LegState.REROUTED, at=now, by=by)
-        db.add(_leg(refund, leg.lot_id, "CASH", leg.amount_fen, None, leg.order_total_fen, now))
-    refund.move(db, RefundState.REQUESTED, at=now, by=by, why="rerouted to the window")
+        leg.move(db, LegState.REROUTED, at=now, by=by, why=f"by {other.route}")
+    db.add(_leg(refund, other, payee))
+    refund.move(db, RefundState.REQUESTED, at=now, by=by, why=f"rerouted: {other.route}")
     refund.requested_by, refund.checked_by, refund.checked_at = by, None, None
     close_open(
         db,
@@ -140,17 +145,30 @@ def reroute(db: Db, refund: Refund, *, by: str, now: datetime) -> None:
         subject=f"refund:{refund.id}",
         by=by,
         at=now,
-        outcome="rerouted to the window",
+        outcome=f"rerouted: {other.route}",
     )
+
+
+def _replan(
+    db: Db, refund: Refund, failed: list[RefundLeg], payee: KnownPayee, now: datetime
+) -> Leg:
+    """One leg for all that failed, by a route that has not failed with this payee."""
+    tried = {
+        leg.route
+        for leg in RefundLeg.of(db, refund.id)
+        if leg.state in {*FAILED_LEGS, LegState.REROUTED} and leg.payee_id in {None, payee.id}
+    }
+    reasons = [Why("FAILED", {"route": leg.route, "amount_fen": leg.amount_fen}) for leg in failed]
+    amount_fen = sum(leg.amount_fen for leg in failed)
+    routes = routes_of(db, refund.hospital_id)
+    return fallback(amount_fen, now, routes, payee.facts, reasons, tried=tried)
 
 
 def _plan(db: Db, refund: Refund, now: datetime) -> None:
     kind = AccountKind(refund.account_kind)
     lots = ledger.open_lots(db, refund.hospital_id, kind, refund.account_owner)
-    legs, rest = plan_original_route(lots, refund.amount_fen, now)
-    planned: list[tuple[Lot, int, str]] = [(lot, fen, lot.channel) for lot, fen in legs]
-    if rest:  # too old for its channel or in too many parts: the window pays it in cash
-        planned += [(lot, fen, "CASH") for lot, fen in _rest(lots, planned, rest)]
+    routes, payee = routes_of(db, refund.hospital_id), payee_of(db, refund.patient_id)
+    planned = plan(lots, refund.amount_fen, now, routes, payee.facts)
     ledger.post(
         db,
         hospital_id=refund.hospital_id,
@@ -163,36 +181,24 @@ def _plan(db: Db, refund: Refund, now: datetime) -> None:
             Line(kind, refund.account_owner, refund.amount_fen),
             Line(AccountKind.REFUND_IN_TRANSIT, str(refund.id), -refund.amount_fen),
         ],
-        takes=[Take(lot.id, fen, "REFUND") for lot, fen, _ in planned],
+        takes=[Take(lot.id, fen, "REFUND") for lot, fen in planned.takes],
     )
-    for lot, fen, route in planned:
-        transaction = lot.channel_transaction if route == "WECHAT" else None
-        db.add(_leg(refund, lot.id, route, fen, transaction, lot.paid_fen, now))
+    db.add_all(_leg(refund, leg, payee) for leg in planned.legs)
 
 
-def _rest(lots: list[Lot], planned: list[tuple[Lot, int, str]], rest: int) -> list[tuple[Lot, int]]:
-    used = {lot.id: fen for lot, fen, _ in planned}
-    left = [lot for lot in lots if lot.id not in used]
-    return spend_oldest_first(left, rest)
-
-
-def _leg(
-    refund: Refund,
-    lot_id: UUID,
-    route: str,
-    fen: int,
-    transaction: str | None,
-    total_fen: int,
-    now: datetime,
-) -> RefundLeg:
+def _leg(refund: Refund, leg: Leg, payee: KnownPayee) -> RefundLeg:
+    payment = leg.takes[0][0] if leg.closes_at else None  # its channel wants to hear its number
     return RefundLeg(
         hospital_id=refund.hospital_id,
         refund_id=refund.id,
         state=LegState.PLANNED,
-        route=route,
-        amount_fen=fen,
-        lot_id=lot_id,
-        channel_transaction=transaction,
-        order_total_fen=total_fen,
-        next_try_at=now,
+        route=leg.route,
+        amount_fen=leg.amount_fen,
+        lot_id=leg.takes[0][0].id if len(leg.takes) == 1 else None,
+        channel_transaction=payment.channel_transaction if payment else None,
+        order_total_fen=payment.paid_fen if payment else leg.amount_fen,
+        why=stored(leg.why),
+        payee_id=payee.id if leg.route == "BANK" else None,
+        closes_at=leg.closes_at,
+        next_try_at=leg.pay_from,
     )

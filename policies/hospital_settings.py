@@ -24,6 +24,7 @@ class Known:
 
 
 _FEN = r"0|[1-9][0-9]{0,11}"
+_ROUTE = "(CASH|NEXT_VISIT)"
 _TEXT = r"\S.{0,199}"
 
 KNOWN: dict[str, Known] = {
@@ -33,6 +34,24 @@ KNOWN: dict[str, Known] = {
         _FEN,
         clause="GZ-4",
         required=True,
+    ),
+    "refund.fallback_order": Known(
+        "不能原路退的钱按什么顺序换路：CASH 窗口现金，NEXT_VISIT 下次来院，用逗号连接",
+        rf"{_ROUTE}(,{_ROUTE})*",
+        clause="GZ-7",
+        default="CASH",
+    ),
+    "refund.margin_minutes": Known(
+        "原路退款在渠道期限前多少分钟不再发出",
+        "[1-9][0-9]{0,3}",
+        clause="GZ-7",
+        default="15",
+    ),
+    "refund.alipay_goes_back": Known(
+        "本院能否在支付宝商家后台把支付宝付的钱原路退回，由财务登记退款单号",
+        "on|off",
+        clause="GZ-7",
+        default="off",
     ),
     "service_phone": Known("患者咨询电话", r"[0-9][0-9 -]{4,19}", clause="GZ-24", required=True),
     "payers.medical_aid_agency": Known(

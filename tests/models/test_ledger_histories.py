@@ -18,7 +18,9 @@ from sqlalchemy import text
 
 from models.db import Session
 from models.ledger import LIABILITIES, STORED, AccountKind, NewLot, Take
-from policies.lots import plan_original_route, spend_oldest_first
+from policies import refund_plan
+from policies.lots import spend_oldest_first
+from policies.refund_plan import Payee, Routes
 from policies.refusals import Conflict, Refused
 from tests.models import stored_money as money
 from tests.models.stored_money import DEPOSIT, NOON, PREPAY
@@ -143,10 +145,8 @@ class Histories(RuleBasedStateMachine):
         lots = money.lots(self.house, owner, kind)
         if sum(lot.remaining_fen for lot in lots) < fen:
             return
-        legs, rest = plan_original_route(lots, fen, NOON)
-        planned = {lot.id for lot, _ in legs}
-        legs += spend_oldest_first([lot for lot in lots if lot.id not in planned], rest)
-        takes = [Take(lot.id, part, "REFUND") for lot, part in legs]
+        planned = refund_plan.plan(lots, fen, NOON, Routes(), Payee())
+        takes = [Take(lot.id, part, "REFUND") for lot, part in planned.takes]
         self.book((kind, owner, fen), (TRANSIT, f"r{next(self.number)}", -fen), takes=takes)
 
     @rule(pick=st.randoms(use_true_random=False))

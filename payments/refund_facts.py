@@ -1,0 +1,53 @@
+"""What the refund planner must know before it plans: the hospital's routes, and who is paid."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session as Db
+
+from models.binding import WeChatBinding
+from models.hospital import Setting
+from models.patient import Patient
+from models.payee import Payee as Account
+from policies.hospital_settings import KNOWN
+from policies.refund_plan import ALIPAY, CARD, CASH, WECHAT, Payee, Routes
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPayee:
+    """The facts about who is paid, and the bank account (`models.payee`) if there is one."""
+
+    facts: Payee
+    id: UUID | None
+
+
+def routes_of(db: Db, hospital_id: UUID) -> Routes:
+    """What this hospital decided about its routes, or the defaults."""
+    of_refunds = Setting.key.startswith("refund.")
+    found = db.scalars(select(Setting).where(Setting.hospital_id == hospital_id, of_refunds))
+    decided = {key: known.default or "" for key, known in KNOWN.items()}
+    decided |= {setting.key: setting.value for setting in found}
+    ways_back = {"WECHAT": WECHAT, "CARD": CARD, "CASH": CASH}
+    if decided["refund.alipay_goes_back"] == "on":
+        ways_back["ALIPAY"] = ALIPAY
+    return Routes(
+        ways_back=ways_back,
+        fallback=tuple(decided["refund.fallback_order"].split(",")),
+        margin=timedelta(minutes=int(decided["refund.margin_minutes"])),
+    )
+
+
+def payee_of(db: Db, patient_id: UUID) -> KnownPayee:
+    """What is known of the patient as the one who is paid."""
+    account = Account.own_card(db, patient_id)
+    bound = select(WeChatBinding.id).where(
+        WeChatBinding.patient_id == patient_id, WeChatBinding.active
+    )
+    facts = Payee(
+        own_card=account is not None,
+        wechat=db.scalar(bound.limit(1)) is not None,
+        real_name=db.get_one(Patient, patient_id).name_sealed is not None,
+    )
+    return KnownPayee(facts, account.id if account else None)
