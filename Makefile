@@ -24,7 +24,7 @@ migrate: .venv/ready ## Bring the database at DATABASE_URL to this version
 worker: .venv/ready ## One more worker for the database at DATABASE_URL
 	$(BIN) -m jobs
 
-verify-audit: .venv/ready ## HOSPITAL=code: is the audit trail whole? ANCHOR=NO:HASH checks it against an earlier run
+verify-audit: .venv/ready ## HOSPITAL=code: is the audit trail whole, by itself and by AUDIT_ANCHOR_FILE? ANCHOR=NO:HASH: by an earlier run too
 	@$(BIN) -m flask --app wsgi audit verify --hospital $(HOSPITAL) $(if $(ANCHOR),--anchor $(ANCHOR))
 
 test: .venv/ready-to-develop ## All tests, then the clause table. XIANZHEN_POSTGRES=system takes the machine's PostgreSQL

@@ -123,6 +123,8 @@ class Settings:
     clock_shift: timedelta = timedelta()
     metrics_addresses: tuple[str, ...] = ("127.0.0.1/32", "::1/128")
     """Networks that may read /metrics."""
+    audit_anchor_file: str = ""
+    """Where the heads of the audit trails are kept, outside the database; empty: nowhere."""
     trusted_proxies: int = 0
     """How many reverse proxies of ours stand in front and add to X-Forwarded-For."""
 
@@ -154,6 +156,7 @@ def read_settings() -> Settings:
         index_key=env.str("INDEX_KEY"),
         clock_shift=(rehearsal - today(datetime.now(UTC))) if rehearsal else timedelta(),
         metrics_addresses=tuple(env.list("METRICS_ADDRESSES", ["127.0.0.1/32", "::1/128"])),
+        audit_anchor_file=env.str("AUDIT_ANCHOR_FILE", ""),
         trusted_proxies=env.int("TRUSTED_PROXIES", 0),
     )
     if settings.production:
@@ -164,6 +167,8 @@ def read_settings() -> Settings:
 def _refuse_unsafe(settings: Settings) -> None:
     if settings.clock_shift:
         raise ValueError("REHEARSAL_DATE is refused in production")
+    if not settings.audit_anchor_file:
+        raise ValueError("AUDIT_ANCHOR_FILE is missing: production keeps the audit trails' heads")
     _refuse_address("PUBLIC_BASE_URL", settings.public_base_url)
     for code, outside in settings.connections.items():
         for url in (

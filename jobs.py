@@ -22,6 +22,7 @@ from sqlalchemy import select, text
 import logs
 from config import read_settings
 from journeys import (
+    audit_anchor,
     daily_bill,
     deposits,
     discharge,
@@ -34,7 +35,7 @@ from journeys import (
 )
 from journeys.counterparts import Counterparts, registry
 from models import db as database
-from models import queue, sealing
+from models import durability, queue, sealing
 from models.db import Session
 from models.hospital import Hospital
 from policies.outcome import NoAnswer, NotNow
@@ -59,6 +60,7 @@ SWEEPS: Mapping[str, tuple[str, Task]] = {
     "sweep_messages": ("* * * * *", words.sweep_messages),
     "sweep_insurance": ("* * * * *", insurance_office.sweep_insurance),
     "correct_daily_bills": ("20 * * * *", daily_bill.correct_bills),
+    "anchor_trail": ("0 1 * * *", audit_anchor.anchor_trail),
     "upload_fees": ("0 2 * * *", insurance_office.upload_fees),
     "make_charge_months": ("0 3 * * *", his_charges.make_charge_months),
     "prove_ledger": ("0 4 * * *", proof.prove_ledger),
@@ -180,6 +182,8 @@ def main() -> None:
     settings = read_settings()
     logs.configure()
     database.connect(settings.database_url)
+    if settings.production:
+        durability.refuse_forgetful()
     sealing.use_keys(settings.sealing_keys, settings.index_key)
     queue.use_clock_shift(settings.clock_shift)
     counterparts_of = registry(settings)

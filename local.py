@@ -83,6 +83,7 @@ def house(
             "REDIS_URL": os.environ.get("REDIS_URL") or start_valkey(children, HOME),
             "PUBLIC_BASE_URL": url,
             "CONNECTIONS_FILE": str(CONNECTIONS),
+            "AUDIT_ANCHOR_FILE": str(HOME / "audit-anchors.jsonl"),
             "NO_PROXY": "127.0.0.1",
             **keys(HOME / "keys.json"),
         }

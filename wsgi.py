@@ -4,10 +4,12 @@ wsgi:app``."""
 from api.app import create_app
 from config import read_settings
 from journeys.counterparts import registry
-from models import db, queue, sealing
+from models import db, durability, queue, sealing
 
 settings = read_settings()
 db.connect(settings.database_url)
+if settings.production:
+    durability.refuse_forgetful()
 sealing.use_keys(settings.sealing_keys, settings.index_key)
 queue.use_clock_shift(settings.clock_shift)
 app = create_app(settings, registry(settings))

@@ -3,6 +3,9 @@
 
 import base64
 import binascii
+import re
+from pathlib import Path
+from typing import Any
 
 import click
 import rich.console
@@ -10,8 +13,8 @@ import rich.progress
 from flask import Flask
 from flask.cli import AppGroup
 
-from api.surroundings import clock, settings
-from journeys import devices, founding, resealing, staff_admin
+from api.surroundings import clock, counterparts, settings
+from journeys import audit_anchor, devices, founding, resealing, staff_admin
 from models import audit, sealing
 from policies.refusal_texts import words_of
 from policies.refusals import Refusal
@@ -142,21 +145,60 @@ def reseal(batch: int) -> None:
         raise SystemExit(1)
 
 
+class Head(click.ParamType):
+    """NO:HASH as an earlier run printed it."""
+
+    name = "NO:HASH"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, str]:
+        """The number and the hash."""
+        if isinstance(value, tuple):
+            return value
+        no, _, digest = str(value).partition(":")
+        if not (no.isdecimal() and re.fullmatch("[0-9a-f]{64}", digest)):
+            self.fail(f"{value} is no number:hash", param, ctx)
+        return int(no), digest
+
+
 @trail.command("verify")
 @click.option("--hospital", "code", required=True)
-@click.option("--anchor", default="", help="NO:HASH printed by an earlier run.")
-def verify_trail(code: str, anchor: str) -> None:
-    """Name the first broken row and exit 1, or print the new anchor to keep somewhere else."""
+@click.option("--anchor", "anchors", type=Head(), multiple=True, help="Printed by an earlier run.")
+@click.option("--anchor-file", help="Instead of AUDIT_ANCHOR_FILE.")
+def verify_trail(code: str, anchors: tuple[tuple[int, str], ...], anchor_file: str | None) -> None:
+    """Name the first broken row and exit 1, or print the new head to keep somewhere else."""
+    file = anchor_file or settings().audit_anchor_file
     try:
         hospital_id = founding.ourselves(code).hospital_id
+        if file and not Path(file).exists():
+            raise click.ClickException(f"{file}: there is no such file")
+        kept = audit_anchor.kept(Path(file), code) if file else []
     except Refusal as refusal:
         raise Spoken(refusal) from None
-    no, _, digest = anchor.partition(":")
-    broken = audit.verify(hospital_id, (int(no), digest) if anchor else None)
-    if broken is not None:
-        click.echo(f"broken at row {broken}", err=True)
+    except audit_anchor.AnchorsBroken as broken:
+        raise click.ClickException(f"{file}: {broken}") from None
+    broken_at = audit.verify(hospital_id, *anchors, *kept)
+    if broken_at is not None:
+        click.echo(f"broken at row {broken_at}", err=True)
         raise SystemExit(1)
+    if not (anchors or kept):
+        click.echo("without an anchor: rows cut off the end would not be seen", err=True)
     click.echo("whole {}:{}".format(*audit.head(hospital_id)))
+
+
+@trail.command("anchor")
+@click.option("--hospital", "code", required=True)
+def anchor_trail(code: str) -> None:
+    """Add the present head to AUDIT_ANCHOR_FILE, as the timetable does every night."""
+    try:
+        hospital_id = founding.ourselves(code).hospital_id
+        no = audit_anchor.anchor_trail(counterparts(code), hospital_id)
+    except Refusal as refusal:
+        raise Spoken(refusal) from None
+    except audit_anchor.AnchorsBroken as broken:
+        raise click.ClickException(str(broken)) from None
+    if not no:
+        raise click.ClickException("nothing to anchor, or AUDIT_ANCHOR_FILE is not set")
+    click.echo(f"anchored row {no}")
 
 
 def _length(key: str) -> int:

@@ -11,8 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.guard import public
 from api.metrics import queue_age_s
 from api.routes import Routes
-from api.surroundings import here
-from models import schema
+from api.surroundings import here, settings
+from models import durability, schema
 from models.db import rows
 
 
@@ -51,15 +51,24 @@ def alive() -> dict[str, str]:
 def ready() -> tuple[dict[str, Any], int]:
     """Say whether this process may be given work
 
-    Without the database or with another schema: 503. Without Redis or with an old queue: 200 and
-    ``degraded``, because money still moves.
+    Without the database, with another schema, or in production with a database that would forget
+    after a power cut: 503. Without Redis or with an old queue: 200 and ``degraded``, because money
+    still moves.
     """
-    checks = {"database": _database(), "migrations": "unknown", "queue": "unknown"}
+    checks = {
+        "database": _database(),
+        "durability": "unknown",
+        "migrations": "unknown",
+        "queue": "unknown",
+    }
     if checks["database"] == "ok":
+        off = durability.switched_off()
+        checks["durability"] = f"{', '.join(off)} off" if off else "ok"
         checks["migrations"] = _migrations(MIGRATIONS)
         checks["queue"] = "ok" if queue_age_s() < QUEUE_AGE_LIMIT_S else "old"
     checks["redis"] = "ok" if here().memory.answers() else "down"
-    dead = checks["database"] != "ok" or checks["migrations"] != "ok"
+    forgetful = settings().production and checks["durability"] != "ok"
+    dead = forgetful or checks["database"] != "ok" or checks["migrations"] != "ok"
     degraded = checks["redis"] != "ok" or checks["queue"] != "ok"
     status = "not ready" if dead else "degraded" if degraded else "ok"
     return {"status": status, "checks": checks}, 503 if dead else 200

@@ -27,6 +27,8 @@ class Counterparts:
     medical_aid: MedicalAid
     notify_base: str
     receipt_token: str = field(repr=False)
+    anchor_file: str = ""
+    """Where the head of the audit trail is kept (journeys/audit_anchor.py); empty: nowhere."""
 
     @property
     def senders(self) -> Senders:
@@ -55,6 +57,7 @@ def registry(settings: Settings) -> Callable[[str], Counterparts]:
             medical_aid=MedicalAid(outside.medical_aid, now),
             notify_base=settings.public_base_url.rstrip("/"),
             receipt_token=outside.sms.receipt_token,
+            anchor_file=settings.audit_anchor_file,
         )
 
     return of

@@ -65,23 +65,28 @@ def head(hospital_id: UUID) -> tuple[int, str]:
     return (found[0]["no"], found[0]["hash"]) if found else (0, "")
 
 
-def verify(hospital_id: UUID, anchor: tuple[int, str] | None = None) -> int | None:
+def verify(hospital_id: UUID, *anchors: tuple[int, str]) -> int | None:
     """The number of the first row that is changed, missing or out of order; None when the chain is
     whole.
 
-    ``anchor`` is an earlier ``head``; with it, rows cut off the end are found too.
+    ``anchors`` are earlier heads, kept outside. With them, rows cut off the end are found too; a
+    trail written anew is named by the first anchor that it contradicts.
     """
     bad: int | None = rows("SELECT audit_first_broken(:id) AS no", id=hospital_id)[0]["no"]
-    if bad is not None or anchor is None or anchor[0] == 0:
+    kept = [anchor for anchor in anchors if anchor[0]]
+    if bad is not None or not kept:
         return bad
-    kept = rows(
-        "SELECT 1 FROM audit_entry"
-        " WHERE hospital_id = :id AND no = :no AND hash = decode(:hash, 'hex')",
+    contradicted: int | None = rows(
+        "SELECT min(a.no) AS no FROM unnest(cast(:numbers AS bigint[]), cast(:hashes AS text[]))"
+        " AS a (no, hash) WHERE NOT EXISTS (SELECT FROM audit_entry e"
+        " WHERE e.hospital_id = :id AND e.no = a.no AND encode(e.hash, 'hex') = a.hash)",
         id=hospital_id,
-        no=anchor[0],
-        hash=anchor[1],
-    )
-    return None if kept else anchor[0]
+        numbers=[no for no, _ in kept],
+        hashes=[digest for _, digest in kept],
+    )[0]["no"]
+    if contradicted is None:
+        return None
+    return min(contradicted, head(hospital_id)[0] + 1)
 
 
 def entries(hospital_id: UUID, after: int, limit: int) -> list[dict[str, Any]]:

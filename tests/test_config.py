@@ -60,6 +60,7 @@ def told(monkeypatch, tmp_path):
             "JWT_KEYS": '{"a": "x"}',
             "SEALING_KEYS": '{"a": "x"}',
             "INDEX_KEY": "x",
+            "AUDIT_ANCHOR_FILE": "/mnt/anchors/audit.jsonl",
         }
         for name, value in (usual | environment).items():
             monkeypatch.setenv(name, value)
@@ -104,6 +105,12 @@ def test_production_refuses_a_shifted_clock_and_plain_callbacks(told):
         told(REHEARSAL_DATE="2025-12-20")
     with pytest.raises(ValueError, match="refused in production"):
         told(PUBLIC_BASE_URL="http://pay.hospital.example")
+
+
+def test_production_keeps_the_heads_of_the_audit_trails(told):
+    with pytest.raises(ValueError, match="AUDIT_ANCHOR_FILE is missing"):
+        told(AUDIT_ANCHOR_FILE="")
+    assert told(AUDIT_ANCHOR_FILE="", ENVIRONMENT="development").audit_anchor_file == ""
 
 
 def test_a_rehearsal_moves_the_clock_by_whole_days(told):

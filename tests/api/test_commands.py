@@ -2,13 +2,15 @@
 
 import base64
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import Result
 from flask import Flask
 from sqlalchemy import text
 
-from models import sealing
+from journeys.audit_anchor import Anchor, append
+from models import audit, sealing
 from models.db import Session
 from models.patient import Patient
 from simulator.clients import HisClient, StaffClient
@@ -108,6 +110,32 @@ def test_a_key_that_nothing_needs_is_told(run: Run, house: House) -> None:
     assert back.stdout == f"key next: 0 values\nkey test: {count} values\n"
 
 
+def test_the_trail_is_checked_by_the_file_that_the_timetable_writes(
+    make_app: Callable[..., Flask], house: House, tmp_path: Path
+) -> None:
+    file = tmp_path / "anchors"
+    runner = make_app(audit_anchor_file=str(file)).test_cli_runner()
+    verify = ["audit", "verify", "--hospital", house.code]
+    missing = runner.invoke(args=verify)
+    assert (missing.exit_code, "there is no such file" in missing.stderr) == (1, True)
+    append(file, Anchor("at", house.code, *audit.head(house.hospital_id)))
+    assert said(runner.invoke(args=verify), "whole").startswith("1:")
+    append(file, Anchor("at", house.code, 9, "0" * 64))
+    cut = runner.invoke(args=verify)
+    assert (cut.exit_code, cut.stderr) == (1, "broken at row 2\n")
+    file.write_text(file.read_text("utf8").replace('"no": 9', '"no": 1'), "utf8")
+    spoilt = runner.invoke(args=verify)
+    assert (spoilt.exit_code, "line 2 is not what was written" in spoilt.stderr) == (1, True)
+
+
+def test_an_anchor_is_a_number_and_a_hash(run: Run, house: House) -> None:
+    odd = run("audit", "verify", "--hospital", house.code, "--anchor", "12")
+    assert (odd.exit_code, "12 is no number:hash" in odd.stderr) == (2, True)
+    bare = run("audit", "verify", "--hospital", house.code)
+    assert "without an anchor: rows cut off the end would not be seen" in bare.stderr
+    assert run("audit", "anchor", "--hospital", house.code).exit_code == 1
+
+
 def test_the_trail_is_checked_and_anchored(run: Run, house: House) -> None:
     house.his()
     anchor = said(run("audit", "verify", "--hospital", house.code), "whole")
@@ -120,4 +148,4 @@ def test_the_trail_is_checked_and_anchored(run: Run, house: House) -> None:
         run_sql("DELETE FROM audit_entry WHERE hospital_id = %s", (house.hospital_id,))
         run_sql("ALTER TABLE audit_entry ENABLE TRIGGER USER")
     cut = run("audit", "verify", "--hospital", house.code, "--anchor", anchor)
-    assert (cut.exit_code, "broken at row 2" in cut.output) == (1, True)
+    assert (cut.exit_code, "broken at row 1" in cut.output) == (1, True)
