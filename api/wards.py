@@ -80,4 +80,4 @@ def print_queue(ward: str) -> list[dict[str, Any]]:
 @blp.response(204)
 def printed(ward: str, job_id: UUID) -> None:
     """Say that it was printed and handed over"""
-    ward_desk.mark_printed(current_actor(), job_id, clock())
+    ward_desk.mark_printed(current_actor(), ward, job_id, clock())

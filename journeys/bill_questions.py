@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session as Db
 
-from journeys.patient_scope import stay_for
+from journeys.patient_scope import knows_stay, stay_for
 from models.admission import Admission
 from models.daily_bill import BillQuestion, DailyBill
 from models.db import Session
@@ -60,12 +60,14 @@ def answer(actor: Actor, question_id: UUID, *, text: str, now: Clock) -> dict[st
     at = now()
     with Session.begin() as db:
         question = BillQuestion.locked(db, actor.hospital_id, question_id)
-        stay = Admission.seen_by(db, actor, question.admission_id)
+        if not knows_stay(db, actor, question.admission_id, "VIEW"):
+            raise NotFound("QUESTION_UNKNOWN")
         if question.answered_at is not None:
             if question.answer != text:
                 raise Conflict("QUESTION_ANSWERED")
             return _view(question)
         question.answer, question.answered_at, question.answered_by = text, at, actor.name
+        stay = db.get_one(Admission, question.admission_id)
         _told(db, question, stay.patient_id, at)
         return _view(question)
 

@@ -9,7 +9,7 @@ import segno
 from sqlalchemy.orm import Session as Db
 
 from journeys.counterparts import Counterparts
-from journeys.patient_scope import stay_for
+from journeys.patient_scope import knows_stay, stay_for
 from models import ledger
 from models.admission import Admission, AdmissionState, took_step
 from models.db import Session
@@ -101,11 +101,7 @@ def view_order(actor: Actor, order_id: UUID) -> dict[str, Any]:
     """One order as its payer or a member of staff may see it; NotFound for everybody else."""
     with Session() as db:
         order = db.get(PaymentOrder, order_id)
-        if order is None or order.hospital_id != actor.hospital_id:
-            raise NotFound("ORDER_UNKNOWN")
-        if order.purpose in {Purpose.DEPOSIT, Purpose.SETTLEMENT}:
-            stay_for(db, actor, order.subject_id, "PAY")
-        elif order.patient_id != actor.patient_id and not actor.may("hospital:read"):
+        if order is None or not _may_see(db, actor, order):
             raise NotFound("ORDER_UNKNOWN")
         paper = Receipt.of(db, order.purpose, order.id)
         return {
@@ -121,6 +117,14 @@ def view_order(actor: Actor, order_id: UUID) -> dict[str, Any]:
             "receipt_no": paper.number if paper else None,
             "answer": order.answer,
         }
+
+
+def _may_see(db: Db, actor: Actor, order: PaymentOrder) -> bool:
+    if order.hospital_id != actor.hospital_id:
+        return False
+    if order.purpose in {Purpose.DEPOSIT, Purpose.SETTLEMENT}:
+        return knows_stay(db, actor, order.subject_id, "PAY")
+    return order.patient_id == actor.patient_id or actor.may("hospital:read")
 
 
 def _to_pay_with(order: PaymentOrder) -> dict[str, Any] | None:

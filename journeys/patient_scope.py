@@ -40,6 +40,16 @@ def stay_for(
     return stay
 
 
+def knows_stay(db: Session, actor: Actor, admission_id: UUID, scope: Scope) -> bool:
+    """Whether ``stay_for`` would find it: for things of a stay, which are unknown in their own
+    words."""
+    try:
+        stay_for(db, actor, admission_id, scope)
+    except NotFound:
+        return False
+    return True
+
+
 def stays_of(db: Session, actor: Actor) -> list[Admission]:
     """A patient's own and consented stays; for staff the open stays of their wards or hospital.
     Newest first."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session as Db
 
-from journeys.patient_scope import Scope, stay_for
+from journeys.patient_scope import Scope, knows_stay, stay_for
 from models import ledger
 from models.admission import Admission
 from models.db import Session
@@ -103,11 +103,7 @@ def _may_read(db: Db, actor: Actor, paper: Receipt) -> bool:
     admission = paper.facts.get("admission_id")
     if admission is None:
         return paper.facts.get("patient_id") == str(actor.patient_id)
-    try:
-        stay_for(db, actor, UUID(admission), "VIEW")
-    except NotFound:
-        return False
-    return True
+    return knows_stay(db, actor, UUID(admission), "VIEW")
 
 
 def _lines(bill: Split) -> list[dict[str, Any]]:

@@ -71,18 +71,22 @@ def print_queue(actor: Actor, ward: str) -> list[dict[str, Any]]:
         ]
 
 
-def mark_printed(actor: Actor, job_id: UUID, now: Callable[[], datetime]) -> None:
+def mark_printed(actor: Actor, ward: str, job_id: UUID, now: Callable[[], datetime]) -> None:
     """It was printed and handed over. Said again it changes nothing."""
+    _in_ward(actor, ward)
     at = now()
     with Session.begin() as db:
         job = db.scalar(
             select(PrintJob)
-            .where(PrintJob.id == job_id, PrintJob.hospital_id == actor.hospital_id)
+            .where(
+                PrintJob.id == job_id,
+                PrintJob.hospital_id == actor.hospital_id,
+                PrintJob.ward == ward,
+            )
             .with_for_update()
         )
         if job is None:
             raise NotFound("PRINT_JOB_UNKNOWN")
-        _in_ward(actor, job.ward)
         if job.printed_at is not None:
             return
         job.printed_at, job.printed_by = at, actor.name

@@ -5,6 +5,7 @@ import base64
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy import Engine
 
 from api.app import create_app
 from config import Settings
+from journeys.counterparts import Counterparts
 from tests.api import probe
 from tests.people import House, MovedClock
 from tests.sim_process import Simulator, running
@@ -61,12 +63,12 @@ def make_app(
 ) -> Callable[..., Flask]:
     """An app like the one under test, with some settings changed and the probe's routes."""
 
+    @cache  # as in life: reading a merchant's key takes longer than most requests
+    def outside(code: str) -> Counterparts:
+        return counterparts(simulator, "GZ01", code, the_clock, BASE_URL)
+
     def make(**changed: Any) -> Flask:
-        app = create_app(
-            replace(told, **changed),
-            lambda code: counterparts(simulator, "GZ01", code, the_clock, BASE_URL),
-            now=the_clock,
-        )
+        app = create_app(replace(told, **changed), outside, now=the_clock)
         app.register_blueprint(probe.blp)
         return app
 

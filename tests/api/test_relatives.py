@@ -69,7 +69,7 @@ def test_who_may_pay_pays_and_no_more_once_it_is_withdrawn(family: Family):
     again = family.pays(key="relative-2")
     assert (again.status, again.code, family.orders()) == (404, "ADMISSION_UNKNOWN", 1)
     gone = family.relative.try_("GET", f"/v1/payments/{order.body['id']}")
-    assert (gone.status, gone.code) == (404, "ADMISSION_UNKNOWN")
+    assert (gone.status, gone.code) == (404, "ORDER_UNKNOWN")
 
 
 def test_who_may_pay_pays_what_is_due_and_gets_an_answer(family: Family):

@@ -295,7 +295,7 @@ def test_a_ward_sees_and_answers_only_its_own_questions(day: HisDay) -> None:
     with pytest.raises(Forbidden, match="OTHER_WARD"):
         ward_desk.questions_of_ward(nurse(day, "W2"), "W1")
     assert ward_desk.questions_of_ward(nurse(day, "W2"), "W2") == []
-    with pytest.raises(NotFound, match="ADMISSION_UNKNOWN"):
+    with pytest.raises(NotFound, match="QUESTION_UNKNOWN"):
         bill_questions.answer(nurse(day, "W2"), asked["id"], text="好", now=day.now)
     finance = Actor(day.hospital_id, "staff:f", frozenset({"FINANCE_MAKER"}), Channel.DESK)
     with pytest.raises(Forbidden, match="PERMISSION_MISSING"):
@@ -318,11 +318,11 @@ def test_somebody_without_phone_and_subscription_gets_the_bill_on_paper(day: His
     with pytest.raises(Forbidden, match="OTHER_WARD"):
         ward_desk.print_queue(nurse(day, "W2"), "W1")
     with pytest.raises(Forbidden, match="OTHER_WARD"):
-        ward_desk.mark_printed(nurse(day, "W2"), paper["id"], day.now)
-    ward_desk.mark_printed(nurse(day), paper["id"], day.now)
-    ward_desk.mark_printed(nurse(day), paper["id"], day.now)
+        ward_desk.mark_printed(nurse(day, "W2"), "W1", paper["id"], day.now)
+    ward_desk.mark_printed(nurse(day), "W1", paper["id"], day.now)
+    ward_desk.mark_printed(nurse(day), "W1", paper["id"], day.now)
     assert ward_desk.print_queue(nurse(day), "W1") == []
     with Session() as db:
         assert db.get_one(Message, message.id).state == MessageState.PRINTED
     with pytest.raises(NotFound, match="PRINT_JOB_UNKNOWN"):
-        ward_desk.mark_printed(nurse(day), new_id(), day.now)
+        ward_desk.mark_printed(nurse(day), "W1", new_id(), day.now)
