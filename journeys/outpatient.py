@@ -1,4 +1,4 @@
-"""Outpatient prepayment (GZ-2, GZ-3): topped up where it may be, moved only with consent."""
+"""Outpatient prepayment that is there: seen, summed up, moved only with consent (GZ-3)."""
 
 from datetime import datetime
 from typing import Any
@@ -7,61 +7,25 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session as Db
 
-from config import today
 from journeys.counterparts import Counterparts
 from journeys.patient_scope import stay_for
 from models import ledger
 from models.admission import Admission, AdmissionState, took_step
-from models.audit import audit
 from models.db import Session
-from models.hospital import Hospital
 from models.ledger import Account, AccountKind, Line, Take
 from models.lots import LotRow
 from models.patient import Patient
-from models.payment_order import PaymentOrder, Purpose, Route
+from models.payment_order import PaymentOrder, Purpose
 from models.prepay_account import PrepayAccount
 from models.prepay_transfer import PrepayTransfer
-from models.receipt import Receipt
-from payments import orders
-from payments.collection import Payment, may_pay_by, wish_of
 from policies.access import Actor
 from policies.deposit import room_left
 from policies.digest import digest
 from policies.lots import spend_oldest_first
-from policies.packs import rules_of
-from policies.refusal_texts import words_of
-from policies.refusals import Conflict, NotFound, Refused
-from policies.scope import Institution, InstitutionType
-from policies.top_up import Advice, ordinary_top_up
-from policies.transfer_consent import TransferConsent, agreed, wording
+from policies.refusals import Conflict, Refused
+from policies.signed_consent import About, SignedConsent, agreed, wording
 
 PREPAY, DEPOSIT = AccountKind.OUTPATIENT_PREPAY, AccountKind.INPATIENT_DEPOSIT
-
-
-def top_up(
-    actor: Actor, outside: Counterparts, patient_id: UUID, payment: Payment
-) -> dict[str, Any]:
-    """Take cash or a card slip into a patient's outpatient account, if the rules let it (GZ-2).
-
-    Refused OUTPATIENT_PREPAY_STOPPED or RULE_PACK_NOT_APPLICABLE; an institution that is only
-    advised gets the warning with the answer. The same key again is the same top-up.
-    """
-    if payment.route not in {Route.CASH, Route.CARD}:
-        raise Refused("TOP_UP_ROUTE_CLOSED")
-    may_pay_by(actor, payment.route)
-    with Session() as db:
-        _patient(db, actor, patient_id)
-        wish = wish_of(actor, patient_id, patient_id, Purpose.TOP_UP, payment)
-        order = orders.find(db, wish)
-    if order is None:
-        _judge(actor, outside, patient_id, payment.amount_fen)
-    with Session.begin() as db:
-        db.get_one(Patient, patient_id, with_for_update=True)  # one of two same requests waits here
-        order = orders.find(db, wish)
-        if order is None:
-            order = orders.claim(db, wish, outside.now())
-            orders.paid(db, order, outside.now(), by=actor.name)
-    return _top_up_shown(order.id)
 
 
 def view_account(actor: Actor, patient_id: UUID) -> dict[str, Any]:
@@ -69,7 +33,7 @@ def view_account(actor: Actor, patient_id: UUID) -> dict[str, Any]:
     money (GZ-3).
     """
     with Session() as db:
-        patient = _patient(db, actor, patient_id)
+        patient = Patient.seen_by(db, actor, patient_id)
         lots = [
             lot
             for account in PrepayAccount.of(db, patient.id)
@@ -79,7 +43,7 @@ def view_account(actor: Actor, patient_id: UUID) -> dict[str, Any]:
             "patient_id": patient.id,
             "held_fen": sum(lot.remaining_fen for lot in lots),
             "lots": lots,
-            "transfer_consent": wording(),
+            "transfer_consent": wording(About.TRANSFER),
         }
 
 
@@ -112,7 +76,7 @@ def transfer_to_deposit(
     *,
     amount_fen: int,
     key: str,
-    consent: TransferConsent | None,
+    consent: SignedConsent | None,
 ) -> dict[str, Any]:
     """Move outpatient money into the deposit of the patient's own stay, with consent (D-02).
 
@@ -122,7 +86,7 @@ def transfer_to_deposit(
     """
     with Session.begin() as db:
         stay = stay_for(db, actor, admission_id, "OWN", lock=True)
-        given = agreed(consent, on_own_phone=actor.may("own:act"))
+        given = agreed(About.TRANSFER, consent, on_own_phone=actor.may("own:act"))
         content = digest(str(stay.id), amount_fen, given.text_version, given.signature_sha256)
         there = PrepayTransfer.by_key(db, stay.hospital_id, actor.name, key)
         if there and there.request_hash != content:
@@ -153,63 +117,6 @@ def transfer_to_deposit(
             "amount_fen": amount_fen,
             "outpatient_fen": sum(_held(db, stay).values()),
             "deposit_fen": ledger.held(db, stay.hospital_id, DEPOSIT, str(stay.id)),
-        }
-
-
-def _patient(db: Db, actor: Actor, patient_id: UUID) -> Patient:
-    patient = db.get(Patient, patient_id)
-    own = actor.patient_id == patient_id
-    if patient is None or patient.hospital_id != actor.hospital_id:
-        raise NotFound("PATIENT_UNKNOWN")
-    if not own and not actor.may("hospital:read"):
-        raise NotFound("PATIENT_UNKNOWN")
-    return patient
-
-
-def _judge(actor: Actor, outside: Counterparts, patient_id: UUID, amount_fen: int) -> None:
-    """Ask the rules about a top-up today; yes and no are both kept with what they rested on."""
-    now = outside.now()
-    refused = None
-    with Session.begin() as db:
-        home = db.get_one(Hospital, actor.hospital_id)
-        try:
-            answer = "+".join(("ALLOWED", *(advice.code for advice in _advice(home, now))))
-        except Refused as no:
-            refused, answer = no, no.code
-        decision = rules_of(home.rule_packs).decision(
-            "GZ-2",
-            today(now),
-            answer,
-            institution_type=home.institution_type,
-            opted_in=home.opted_in,
-            amount_fen=amount_fen,
-        )
-        subject = f"patient:{patient_id}"
-        audit(db, home.id, actor.name, "outpatient top-up asked", subject, decision, at=now)
-    if refused:
-        raise refused
-
-
-def _advice(home: Hospital, moment: datetime) -> tuple[Advice, ...]:
-    institution = Institution(InstitutionType(home.institution_type), home.opted_in)
-    return ordinary_top_up(institution, today(moment), rules_of(home.rule_packs))
-
-
-def _top_up_shown(order_id: UUID) -> dict[str, Any]:
-    with Session() as db:
-        order = db.get_one(PaymentOrder, order_id)
-        paper = Receipt.of(db, order.purpose, order.id)
-        advice = _advice(db.get_one(Hospital, order.hospital_id), order.created_at)
-        return {
-            "id": order.id,
-            "amount_fen": order.amount_fen,
-            "state": order.state,
-            "receipt_no": paper.number if paper else None,
-            "held_fen": ledger.held(db, order.hospital_id, PREPAY, str(order.patient_id)),
-            "warnings": [
-                {"code": each.code, "say": words_of(each.code, {"since": each.since}).say}
-                for each in advice
-            ],
         }
 
 

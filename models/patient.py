@@ -11,6 +11,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.db import Base, new_id
 from models.sealing import Sealed, blind_index
+from policies.access import Actor
+from policies.refusals import NotFound
 
 
 class Patient(Base):
@@ -45,6 +47,16 @@ class Patient(Base):
         return db.scalar(
             select(cls).where(cls.hospital_id == hospital_id, cls.id_no_index == blind_index(id_no))
         )
+
+    @classmethod
+    def seen_by(cls, db: Session, actor: Actor, patient_id: UUID, *, lock: bool = False) -> Self:
+        """The patient, if this actor is they or reads the hospital; NotFound otherwise."""
+        query = select(cls).where(cls.id == patient_id, cls.hospital_id == actor.hospital_id)
+        patient = db.scalar(query.with_for_update() if lock else query)
+        own = patient is not None and patient.id == actor.patient_id
+        if patient is None or not (own or actor.may("hospital:read")):
+            raise NotFound("PATIENT_UNKNOWN")
+        return patient
 
     @property
     def masked_name(self) -> str:

@@ -31,7 +31,7 @@ OPEN_STATES = (OrderState.CREATED, OrderState.WAITING)
 
 class Purpose(StrEnum):
     """What the money is for. DEPOSIT is under the quota (GZ-17); TOP_UP is outpatient prepayment
-    (GZ-6) and only taken in cash or card; the others pay a bill that exists."""
+    and needs a filed exception (GZ-6); the others pay a bill that exists."""
 
     DEPOSIT = "DEPOSIT"
     SETTLEMENT = "SETTLEMENT"

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session as Db
 from config import today
 from models import ledger, receipt
 from models.admission import Admission, AdmissionState
+from models.classification import may_still_keep
 from models.ledger import AccountKind, Line, NewLot
 from models.patient import Patient
 from models.payment_order import PaymentOrder, Purpose
@@ -64,10 +65,23 @@ def visit_paid(db: Db, order: PaymentOrder, now: datetime) -> None:
 
 
 def topped_up(db: Db, order: PaymentOrder, now: datetime) -> None:
-    """Outpatient prepayment (GZ-6): a lot of the patient's own account, with a receipt."""
+    """Outpatient prepayment (GZ-6): a lot of the patient's own account, with a receipt.
+
+    Money that arrives when its ground has gone, the filing over or the consent withdrawn, is kept
+    like any other and becomes a work item: it must be offered back.
+    """
     PrepayAccount.own(db, db.get_one(Patient, order.subject_id), today(now))
     _store(db, order, AccountKind.OUTPATIENT_PREPAY, now)
     _receipt(db, order, now)
+    if not may_still_keep(db, order.id, today(now)):
+        open_item(
+            db,
+            hospital_id=order.hospital_id,
+            kind="TOP_UP_TO_OFFER_BACK",
+            subject=f"patient:{order.subject_id}",
+            at=now,
+            note="门诊预交金到账时，患者已不再同意或备案已到期，请办理退还",
+        )
 
 
 orders.ON_PAID.update(

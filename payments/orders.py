@@ -32,6 +32,7 @@ DESCRIPTIONS = {
     Purpose.DEPOSIT: "住院预交金",
     Purpose.SETTLEMENT: "出院结算补缴",
     Purpose.VISIT: "门诊就诊费用",
+    Purpose.TOP_UP: "门诊预交金",
 }
 """What the payer reads in WeChat: never a diagnosis or a department."""
 

@@ -44,11 +44,26 @@ ROLES: dict[str, frozenset[str]] = {
         }
     ),
     "FINANCE_MAKER": frozenset(
-        {"hospital:read", "quota:set", "bill:make", "refund:request", "kpi:read", "ledger:read"}
+        {
+            "hospital:read",
+            "quota:set",
+            "bill:make",
+            "refund:request",
+            "kpi:read",
+            "ledger:read",
+            "filing:draft",
+        }
     ),
     "FINANCE_CHECKER": frozenset({"hospital:read", "refund:check", "kpi:read", "ledger:read"}),
     "FINANCE_HEAD": frozenset(
-        {"hospital:read", "refund:check", "kpi:read", "ledger:read", "settings:change"}
+        {
+            "hospital:read",
+            "refund:check",
+            "kpi:read",
+            "ledger:read",
+            "settings:change",
+            "filing:approve",
+        }
     ),
     "INSURANCE_OFFICE": frozenset(
         {

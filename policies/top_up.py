@@ -1,8 +1,10 @@
-"""Whether an ordinary outpatient top-up may be taken (GZ-2, GZ-6)."""
+"""Whether an outpatient top-up may be taken (GZ-2, GZ-6)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
+from policies.filed_exception import Filing, TopUp, filing_that_allows
 from policies.packs import Rules
 from policies.refusals import Refused
 from policies.scope import Enforcement, Institution, InstitutionType, enforcement
@@ -18,17 +20,36 @@ class Advice:
     since: date
 
 
-def ordinary_top_up(institution: Institution, day: date, rules: Rules) -> tuple[Advice, ...]:
-    """With what advice a top-up outside every filed exception may be taken; empty: freely.
+@dataclass(frozen=True, slots=True)
+class Yes:
+    """It may be taken: under which filing, or freely and with what advice."""
 
-    Refused OUTPATIENT_PREPAY_STOPPED where the rules bind, RULE_PACK_NOT_APPLICABLE at a military
-    institution on every day: these rules never say yes for it.
+    filing: Filing | None = None
+    advice: tuple[Advice, ...] = ()
+
+
+def may_top_up(
+    institution: Institution, day: date, rules: Rules, wish: TopUp, filings: Iterable[Filing]
+) -> Yes:
+    """On what ground a top-up may be taken on a day.
+
+    Where the rules bind: under a filed exception only, see filing_that_allows. Refused
+    RULE_PACK_NOT_APPLICABLE at a military institution on every day: these rules never say yes for
+    it.
     """
     if institution.type is InstitutionType.MILITARY:
         raise Refused("RULE_PACK_NOT_APPLICABLE")
     stopped = rules.find("outpatient_prepay.ordinary_top_up", day)
     if stopped is None:
-        return ()
-    if enforcement(institution, day, rules) is Enforcement.BLOCK:
-        raise Refused(OUTPATIENT_PREPAY_STOPPED, since=stopped.valid_from.isoformat())
-    return (Advice(OUTPATIENT_PREPAY_STOPPED, stopped.valid_from),)
+        return Yes()
+    if enforcement(institution, day, rules) is Enforcement.ADVISE:
+        return Yes(advice=(Advice(OUTPATIENT_PREPAY_STOPPED, stopped.valid_from),))
+    published_first = rules.find("filing.require_publication", day)
+    filing = filing_that_allows(
+        filings,
+        wish,
+        day,
+        stopped_since=stopped.valid_from,
+        require_publication=published_first is None or bool(published_first.value),
+    )
+    return Yes(filing)

@@ -12,6 +12,7 @@ from models.admission import Admission
 from models.consent import Consent
 from models.daily_bill import BillQuestion, DailyBill
 from models.db import Base, Session, new_id
+from models.filing import PrepayFiling, Publication
 from models.insurance import Encounter, InsuranceCall
 from models.login import digest
 from models.message import Message, PrintJob
@@ -72,6 +73,8 @@ IDS = (
     "job_id",
     "work_item_id",
     "call_id",
+    "filing_id",
+    "publication_id",
 )
 WORDS = ("staff_no", "number", "inpatient_no", "his_patient_no", "id_no", "name", "phone")
 
@@ -105,7 +108,7 @@ def belongings(house: House, patient: Patient | None = None, ward: str = "W1") -
 def _rows(house: House, patient: Patient, stay: Admission) -> dict[str, Base]:
     """Path parameter -> row, in an order in which they can be stored."""
     about = About(house, patient, stay)
-    return about.money() | about.bill() | about.ward() | about.office()
+    return about.money() | about.bill() | about.ward() | about.office() | about.law()
 
 
 @dataclass
@@ -247,6 +250,31 @@ class About:
             "staff": staff,
             "device_id": Device(name=self.serial, kind="DESK", **self.own),
         }
+
+    def law(self) -> dict[str, Base]:
+        """An approved filing, and where it is shown."""
+        filing = PrepayFiling(
+            state="APPROVED",
+            scenes=["EMERGENCY"],
+            groups=[],
+            authority="市卫生健康局",
+            drafted_by="test",
+            drafted_at=self.house.now(),
+            approved_on=date(2025, 6, 20),
+            document_no=f"备{self.serial}",
+            **self.own,
+        )
+        shown = Publication(
+            filing_id=filing.id,
+            channel="WEBSITE",
+            place=f"https://{self.serial}.example",
+            from_on=date(2025, 6, 25),
+            snapshot_sha256="a" * 64,
+            recorded_by="test",
+            recorded_at=self.house.now(),
+            **self.own,
+        )
+        return {"filing_id": filing, "publication_id": shown}
 
     def _order(self, about: dict[str, Any]) -> PaymentOrder:
         return PaymentOrder(

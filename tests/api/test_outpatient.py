@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from config import today
 from models import ledger
 from models.admission import Admission
 from models.db import Session, rows
@@ -12,13 +13,15 @@ from models.hospital import Hospital
 from models.ledger import AccountKind
 from models.patient import Patient
 from models.prepay_account import AccountSource, PrepayAccount
-from policies.transfer_consent import wording
+from policies.filed_exception import age_on
+from policies.money_kind import VERSION
+from policies.signed_consent import About, wording
 from simulator.clients import StaffClient
 from tests.models.stored_money import collect, findings
 from tests.people import House
 
-SIGNED = {"text_version": wording()["version"], "signature_sha256": "a" * 64}
-AGREED = {"text_version": wording()["version"]}
+SIGNED = {"text_version": wording(About.TRANSFER)["version"], "signature_sha256": "a" * 64}
+AGREED = {"text_version": wording(About.TRANSFER)["version"]}
 DAY_BEFORE = date(2025, 3, 29)
 DEPOSIT, PREPAY = AccountKind.INPATIENT_DEPOSIT, AccountKind.OUTPATIENT_PREPAY
 
@@ -93,7 +96,7 @@ def test_an_ordinary_top_up_is_refused_where_the_rules_bind(house, cashier, inst
     patient = house.patient()
     no = ask(cashier, patient, 30_000)
     assert (no.status, no.code) == (422, "OUTPATIENT_PREPAY_STOPPED")
-    assert no.body["clause"] == "GZ-2"
+    assert no.body["clause"] == "GZ-6"
     assert "2025-06-30" in no.body["detail"]
     assert held(house, PREPAY, patient.id) == 0
     (decision,) = decisions(house)
@@ -103,6 +106,16 @@ def test_an_ordinary_top_up_is_refused_where_the_rules_bind(house, cashier, inst
         "institution_type": institution,
         "opted_in": opted_in,
         "amount_fen": 30_000,
+        "kind": "OUTPATIENT_PREPAY",
+        "classifier": VERSION,
+        "order_ids": [],
+        "surgery_no": "",
+        "scene": None,
+        "group": None,
+        "age": age_on(patient.born_on, today(house.now())),
+        "held_fen": 0,
+        "consent_id": None,
+        "filings": [],
     }
 
 
@@ -142,7 +155,7 @@ def test_only_a_cashier_takes_cash_and_only_for_known_patients(private, cashier)
     patient = private.patient()
     nurse = private.staff("NURSE", wards=("W1",))
     assert ask(nurse, patient).code == "PERMISSION_MISSING"
-    assert ask(cashier, patient, route="QR").status == 422
+    assert ask(cashier, patient, route="MINI_PROGRAM").code == "ROUTE_NOT_YOURS"
     assert ask(cashier, patient, route="CARD").code == "CARD_SLIP_REQUIRED"
     assert ask(cashier, patient, route="CARD", slip_no="000123", key="card-0001").status == 200
     become_other = replace(private, code=f"{private.code}-2")

@@ -1,0 +1,54 @@
+"""The compliance list: every outpatient top-up that was paid after the stop, and on what ground
+(GZ-6)."""
+
+from datetime import datetime, time
+from typing import Any
+
+from config import SHANGHAI, today
+from models.db import Session, rows
+from models.hospital import Hospital
+from policies.access import Actor
+from policies.packs import rules_of
+
+STOP = "outpatient_prepay.ordinary_top_up"
+AT_MOST = 1000
+
+_TOP_UPS = """
+    SELECT o.id AS order_id, o.paid_at, o.amount_fen, o.route, c.filing_id,
+           CASE WHEN c.filing_id IS NOT NULL THEN 'FILED'
+                WHEN c.rules->>'answer' LIKE 'ALLOWED+%' THEN 'ADVISED'
+                ELSE 'NONE' END AS ground
+    FROM payment_order o
+    LEFT JOIN classification c ON c.subject_id = o.id
+    WHERE o.hospital_id = :hospital_id AND o.purpose = 'TOP_UP' AND o.state = 'PAID'
+      AND o.paid_at >= :since
+"""
+"""Top-ups that were taken here. Those of old systems come in with another SELECT of the same
+columns, by UNION ALL."""
+
+_LISTED = f"SELECT * FROM ({_TOP_UPS}) t ORDER BY paid_at, order_id LIMIT {AT_MOST}"  # noqa: S608
+_SUMMED = f"""
+    SELECT ground, count(*) AS top_ups, sum(amount_fen)::bigint AS fen
+    FROM ({_TOP_UPS}) t GROUP BY ground ORDER BY ground
+"""  # noqa: S608
+
+
+def top_ups_after_stop(actor: Actor) -> dict[str, Any]:
+    """The hospital's top-ups from its first stop day on, oldest first (the first 1,000), each with
+    the stop that held on its day; ``by_ground`` counts them all.
+
+    FILED: under an exception. ADVISED: at an institution that the rules only advise. NONE: neither,
+    which is what a supervisor looks for.
+    """
+    with Session() as db:
+        rules = rules_of(db.get_one(Hospital, actor.hospital_id).rule_packs)
+    stops = [value.valid_from for pack in rules.packs for value in pack.values.get(STOP, ())]
+    if not stops:
+        return {"since": None, "by_ground": [], "top_ups": []}
+    since = datetime.combine(min(stops), time(), SHANGHAI)
+    which = {"hospital_id": actor.hospital_id, "since": since}
+    found = rows(_LISTED, **which)
+    for row in found:
+        stopped = rules.find(STOP, today(row["paid_at"]))
+        row["after"] = stopped.valid_from if stopped else min(stops)
+    return {"since": min(stops), "by_ground": rows(_SUMMED, **which), "top_ups": found}
