@@ -26,19 +26,21 @@ def defer(
     lock: str | None = None,
     once: str | None = None,
     at: datetime | None = None,
+    priority: int = 0,
     **arguments: Any,
 ) -> None:
     """Queue ``task(**arguments)`` in the caller's transaction; arguments are JSON (ids as text).
 
     ``lock``: jobs of one lock run one after another. ``once``: dropped when a job with that key
-    already waits. ``at``: not before this moment. The tasks themselves are in ``jobs.py``.
+    already waits. ``at``: not before this moment. ``priority``: of what is due the
+    highest goes first. The tasks themselves are in ``jobs.py``.
     """
     if once is None:
-        _configured(db, task, lock=lock, at=at).defer(**arguments)
+        _configured(db, task, lock=lock, at=at, priority=priority).defer(**arguments)
         return
     try:
         with db.begin_nested():  # a twin in the queue must not spoil the caller's transaction
-            _configured(db, task, lock=lock, once=once, at=at).defer(**arguments)
+            _configured(db, task, lock=lock, once=once, at=at, priority=priority).defer(**arguments)
     except AlreadyEnqueued:
         return
 
@@ -50,7 +52,13 @@ def defer_all(db: Session, task: str, arguments: Sequence[dict[str, Any]]) -> No
 
 
 def _configured(
-    db: Session, task: str, *, lock: str | None, at: datetime | None, once: str | None = None
+    db: Session,
+    task: str,
+    *,
+    lock: str | None,
+    at: datetime | None,
+    once: str | None = None,
+    priority: int = 0,
 ) -> JobDeferrer:
     # db.connection() inside the savepoint: SQLAlchemy sets the savepoint only when it is asked.
     return _app.configure_task(
@@ -58,6 +66,7 @@ def _configured(
         allow_unknown=True,
         lock=lock,
         queueing_lock=once,
+        priority=priority,
         schedule_at=at and at - _clock_shift,
         connection=db.connection().connection.driver_connection,
     )

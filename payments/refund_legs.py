@@ -7,10 +7,10 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session as Db
 
-from models import ledger
+from models import ledger, pace
 from models.db import Session, id_of
 from models.ledger import AccountKind, Line
 from models.queue import defer
@@ -18,6 +18,8 @@ from models.refund import UNFINISHED_LEGS, LegState, Refund, RefundLeg, RefundSt
 from models.work_item import close_open, open_item
 from notifications.messages import tell
 from payments.channels.wechat import ChannelRefund, WeChatPay
+from payments.pacing import WECHAT_REFUNDS, turn
+from policies.expiry import urgency
 from policies.money import yuan
 from policies.outcome import Declined, NoAnswer, NotNow
 from policies.refund_routes import route_words
@@ -25,6 +27,16 @@ from policies.refusals import Conflict, NotFound, Refused
 
 SPACING = timedelta(minutes=1)
 """Between two refunds of one payment (WeChat Pay's rule)."""
+
+YOUNG = timedelta(days=365 - 30)
+"""A payment whose window closes later than this was paid less than a month ago."""
+
+NOT_ENOUGH, FUNDS = "NOT_ENOUGH", "channel:WECHAT"
+HOLD = timedelta(minutes=1)
+"""How long nobody asks for more after the hospital's money at WeChat Pay ran out."""
+
+SWEPT = 1_000
+"""Legs of one sweep; the next one goes on."""
 
 BY_HAND = frozenset({"CASH", "CARD", "NEXT_VISIT", "ALIPAY"})
 """Paid by a person who shows a proof: at the window, Alipay's in its merchant console."""
@@ -40,18 +52,41 @@ def pay_leg(
     leg_id: UUID, wechat_pay: WeChatPay, now: Callable[[], datetime], *, notify_url: str
 ) -> None:
     """Ask WeChat Pay to give one leg back, or ask what became of it. Safe to call at any time, from
-    anywhere.
+    anywhere, by any number of processes: they keep WeChat Pay's pace together.
     """
+    with Session() as db:
+        leg = db.get(RefundLeg, leg_id)
+    if leg is None or leg.state not in UNFINISHED_LEGS or leg.next_try_at > now():
+        return
+    old = leg.closes_at is None or now() > leg.closes_at - YOUNG
+    with turn(leg.hospital_id, "WECHAT", WECHAT_REFUNDS, old=old) as mine:
+        if claimed := _claim(leg_id, now()):
+            mine.failed = not _ask(*claimed, wechat_pay, now, notify_url)
+
+
+def _claim(leg_id: UUID, now: datetime) -> tuple[RefundLeg, bool] | None:
+    """The leg, if it is to be asked about now, and whether it was before; written down first."""
     with Session.begin() as db:
         leg = RefundLeg.locked(db, leg_id)
-        if not _may_be_asked(db, leg, now()):
-            return
+        if not _may_be_asked(db, leg, now):
+            return None
         asked_before = leg.tries > 0
         leg.tries += 1
-        leg.next_try_at = now() + AGAIN[min(leg.tries, len(AGAIN)) - 1]
+        leg.next_try_at = now + AGAIN[min(leg.tries, len(AGAIN)) - 1]
         if leg.state == LegState.PLANNED:
-            leg.move(db, LegState.ASKED, at=now(), by="system")
+            leg.move(db, LegState.ASKED, at=now, by="system")
         ask_at(db, leg, leg.next_try_at)  # if we die while asking, the queue asks again
+    return leg, asked_before
+
+
+def _ask(
+    leg: RefundLeg,
+    asked_before: bool,
+    wechat_pay: WeChatPay,
+    now: Callable[[], datetime],
+    notify_url: str,
+) -> bool:
+    """Ask with nothing open, and record; False when they did not do what they were asked."""
     try:
         answer = _what_became_of(leg, wechat_pay) if asked_before else None
         if answer is None:
@@ -64,14 +99,16 @@ def pay_leg(
                 notify_url=notify_url,
             )
     except Declined as no:
-        record_leg(leg_id, None, now(), by="channel", code=no.code)
+        record_leg(leg.id, None, now(), by="channel", code=no.code)
     except NotNow as later:
-        _waits(leg_id, later.code, now())
+        _waits(leg.id, later.code, now())
     except NoAnswer:
-        return
+        return False
     else:
         with suppress(LegAmountDiffers):  # the work item says so
-            record_leg(leg_id, answer, now(), by="channel")
+            record_leg(leg.id, answer, now(), by="channel")
+        return True
+    return False
 
 
 def record_leg(
@@ -92,6 +129,8 @@ def record_leg(
         elif leg.state == LegState.REROUTED and there == LegState.PAID:
             _paid_after_all(db, leg, now, by)
         elif there in leg.MOVES[LegState(leg.state)]:  # else older news than what we know
+            if leg.answer == NOT_ENOUGH:
+                _done(db, leg.hospital_id, "REFUND_FUNDS_LOW", FUNDS, now, by)
             leg.answer = code
             leg.channel_refund = answer.channel_refund_id if answer else None
             _take_news(db, leg, there, (answer and answer.paid_at) or now, now, by)
@@ -103,8 +142,6 @@ def _take_news(
     db: Db, leg: RefundLeg, there: str, paid_at: datetime, now: datetime, by: str
 ) -> None:
     refund = Refund.locked(db, leg.refund_id)
-    if there in {LegState.PAID, LegState.PROCESSING}:
-        _done(db, leg.hospital_id, "REFUND_FUNDS_LOW", f"refund-leg:{leg.id}", now, by)
     if there == LegState.PAID:
         leg_paid(db, leg, refund, paid_at, by=by)
         return
@@ -165,7 +202,7 @@ def pay_by_hand(db: Db, leg: RefundLeg, *, by: str, proof: str, now: datetime) -
 
 
 def unfinished(hospital_id: UUID, now: datetime) -> list[UUID]:
-    """The WeChat legs that are due to be asked (again): for the sweep."""
+    """The WeChat legs that are due to be asked (again), soon closing ones first: for the sweep."""
     with Session() as db:
         return list(
             db.scalars(
@@ -178,6 +215,8 @@ def unfinished(hospital_id: UUID, now: datetime) -> list[UUID]:
                     RefundLeg.next_try_at <= now,
                     Refund.state.in_([RefundState.PAYING, RefundState.STUCK]),
                 )
+                .order_by(RefundLeg.closes_at, RefundLeg.id)
+                .limit(SWEPT)
             )
         )
 
@@ -216,6 +255,12 @@ def _may_go_out(db: Db, leg: RefundLeg, refund: Refund, now: datetime) -> bool:
         leg.move(db, LegState.REFUSED, at=now, by="system", why=leg.answer)
         _stuck(db, refund, leg, now, "system")
         return False
+    held = pace.held_until(db, leg.hospital_id, "WECHAT")
+    if held is not None and held > now:
+        leg.next_try_at = held
+        ask_at(db, leg, held)
+        return False
+    db.execute(select(func.pg_advisory_xact_lock(func.hashtext(leg.channel_transaction))))
     twin = db.scalar(
         select(RefundLeg.id)
         .where(
@@ -236,7 +281,7 @@ def _may_go_out(db: Db, leg: RefundLeg, refund: Refund, now: datetime) -> bool:
 
 
 def ask_at(db: Db, leg: RefundLeg, at: datetime) -> None:
-    """Queue the next question about a leg, in the caller's transaction."""
+    """Queue the next question about a leg, in the caller's transaction: soon closing ones first."""
     defer(
         db,
         "pay_leg",
@@ -244,6 +289,7 @@ def ask_at(db: Db, leg: RefundLeg, at: datetime) -> None:
         leg_id=str(leg.id),
         at=at,
         once=f"pay-leg:{leg.id}",
+        priority=urgency(leg.closes_at, at),
     )
 
 
@@ -251,8 +297,17 @@ def _waits(leg_id: UUID, code: str, now: datetime) -> None:
     with Session.begin() as db:
         leg = RefundLeg.locked(db, leg_id)
         leg.answer = code
-        if code == "NOT_ENOUGH":
-            _item(db, leg, "REFUND_FUNDS_LOW", now, "微信商户账户余额不足，退款在等待")
+        if code != NOT_ENOUGH:
+            return
+        pace.hold(db, leg.hospital_id, "WECHAT", now + HOLD)
+        open_item(
+            db,
+            hospital_id=leg.hospital_id,
+            kind="REFUND_FUNDS_LOW",
+            subject=FUNDS,
+            at=now,
+            note="微信商户账户余额不足，退款都在等待，请财务充值",
+        )
 
 
 def _done(db: Db, hospital_id: UUID, kind: str, subject: str, at: datetime, by: str) -> None:

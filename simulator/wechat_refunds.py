@@ -12,6 +12,7 @@ from .store import Doc
 from .wechat_callbacks import announce
 from .wechat_fields import REFUND, require, wrong_field
 from .wechat_gate import Answer, Gate, Problem, body_of_request
+from .wechat_limits import check_old, within_limits
 from .wechat_signing import Merchant, fingerprint, opened
 from .world import World
 
@@ -35,7 +36,10 @@ def blueprint(world: World) -> Blueprint:
 
     @routes.post("")
     def apply() -> Response:
-        return gate.run("refund", lambda merchant: applied(world, merchant))
+        def work(merchant: Merchant) -> Answer:
+            return within_limits(world, merchant.mchid, lambda: applied(world, merchant))
+
+        return gate.run("refund", work)
 
     @routes.get("/<out_refund_no>")
     def query(out_refund_no: str) -> Response:
@@ -89,7 +93,9 @@ def refundable_order(world: World, merchant: Merchant, body: dict[str, Any]) -> 
 
 def check_rules(world: World, order: Doc, amount: dict[str, Any]) -> None:
     """365 days, the right total, 50 parts, never more than was paid, a minute between two."""
-    if world.now() > datetime.fromisoformat(order["paid"]["success_time"]) + WITHIN:
+    age = world.now() - datetime.fromisoformat(order["paid"]["success_time"])
+    check_old(world, order["mchid"], age)
+    if age > WITHIN:
         raise Problem(400, "INVALID_REQUEST", "订单已超过可退款的最大期限365天")
     if amount["total"] != order["total"]:
         raise Problem(400, "INVALID_REQUEST", "订单金额与原订单不一致")

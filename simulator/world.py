@@ -21,6 +21,9 @@ DEFAULTS: dict[str, Any] = {
     "app_url": "",  # where SMS receipts go; serve --app-url gives the first value
     "refund_seconds": 0.0,  # real seconds from the acceptance of a refund to its result
     "refund_gap_seconds": 60.0,  # world seconds between two refunds of one order
+    "refunds_per_second": 150,
+    "old_refunds_per_minute": 5_000,  # of orders paid more than a month ago
+    "failing_refunds_per_second": 6,
     "password_seconds": 0.2,  # world seconds that a payer needs to type the password
     "sms_limits": True,  # the same words to one number: once in 30 seconds, ten times a day
     "sms_variable_length": 20,  # the real figure stands in the console of each application

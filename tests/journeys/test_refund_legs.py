@@ -81,14 +81,13 @@ def test_eight_who_ask_about_one_leg_ask_once(stage):
 
 def test_without_money_at_wechat_it_waits_and_somebody_is_told(stage):
     refund_id = approved(stage, 80_000)
-    (leg,) = till.legs_of(refund_id)
     stage.simulator.fault("wxpay", "refund", "not_enough", times=2)
     stage.run_jobs()
     shown = till.look(stage, refund_id)
     assert (shown["state"], shown["legs"][0]["answer"]) == ("PAYING", "NOT_ENOUGH")
-    assert till.work(stage, "REFUND_FUNDS_LOW") == [f"refund-leg:{leg.id}"]
+    assert till.work(stage, "REFUND_FUNDS_LOW") == ["channel:WECHAT"]
     till.later(stage, seconds=20)
-    assert till.work(stage, "REFUND_FUNDS_LOW") == [f"refund-leg:{leg.id}"]
+    assert till.work(stage, "REFUND_FUNDS_LOW") == ["channel:WECHAT"]
     till.later(stage, minutes=1)
     till.later(stage, minutes=1)
     assert till.look(stage, refund_id)["state"] == "PAID"

@@ -1,0 +1,101 @@
+"""A channel's pace, kept together by everybody who asks: processes, threads, the dead ones too."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, update
+
+from models import pace
+from models.db import Session, new_id
+from models.pace import FailureSlot
+from payments.pacing import WECHAT_REFUNDS, Limits, turn
+from tests.stage import Stage
+
+QUICK = Limits(calls=200, old_calls=3_000, failures=6)
+
+
+@pytest.fixture
+def asked(stage: Stage):
+    """Ask a channel of its own from many threads; (when, failed) of every call, in order."""
+    channel = f"TEST-{new_id().hex}"
+
+    def ask(fails: list[bool], *, old: bool = False, limits: Limits = QUICK):
+        def once(fail: bool) -> tuple[float, bool]:
+            with turn(stage.hospital_id, channel, limits, old=old) as mine:
+                at = time.monotonic()
+                mine.failed = fail
+            return at, fail
+
+        with ThreadPoolExecutor(8) as pool:
+            return sorted(pool.map(once, fails))
+
+    return ask
+
+
+def most_in(moments: list[float], seconds: float) -> int:
+    """The most of these moments that lie within any window so long."""
+    return max(sum(start <= at < start + seconds for at in moments) for start in moments)
+
+
+def test_calls_keep_their_distance(asked):
+    calls = asked([False] * 60, limits=Limits(calls=50, old_calls=6_000, failures=6))
+    moments = [at for at, _ in calls]
+    assert most_in(moments, 1.0) <= 50
+    assert moments[-1] - moments[0] >= 59 / 45 - 0.1
+
+
+def test_calls_about_old_payments_keep_a_longer_one(asked):
+    moments = [at for at, _ in asked([False] * 40, old=True)]
+    assert most_in(moments, 1.0) <= 50
+    assert moments[-1] - moments[0] >= 39 / 45 - 0.1
+
+
+def test_never_more_than_six_failures_in_a_second(asked):
+    calls = asked([n % 2 == 0 for n in range(40)])
+    failed = [at for at, fail in calls if fail]
+    assert len(failed) == 20
+    assert most_in(failed, 1.0) <= 6
+
+
+def test_a_process_that_died_while_asking_gives_its_slot_back_in_the_end(stage):
+    hospital, channel = stage.hospital_id, "DIED"
+    with Session.begin() as db:
+        pace.prepare(db, hospital, channel, 1)
+    with Session.begin() as db:
+        held = pace.take_slot(db, hospital, channel, timedelta(seconds=90))
+        assert held
+        assert pace.take_slot(db, hospital, channel, timedelta(seconds=90)) is None
+    with Session.begin() as db:  # ninety seconds go by
+        db.execute(
+            update(FailureSlot)
+            .where(FailureSlot.hospital_id == hospital, FailureSlot.channel == channel)
+            .values(free_at=func.clock_timestamp())
+        )
+    with Session.begin() as db:
+        now_anothers = pace.take_slot(db, hospital, channel, timedelta(seconds=90))
+        pace.give_back(db, hospital, channel, held, timedelta())  # the dead one wakes up
+        assert now_anothers
+        assert pace.take_slot(db, hospital, channel, timedelta(seconds=90)) is None
+
+
+def test_an_error_while_asking_counts_as_a_failure(stage):
+    def free() -> int:
+        with Session() as db:
+            return db.scalar(
+                select(func.count())
+                .select_from(FailureSlot)
+                .where(
+                    FailureSlot.hospital_id == stage.hospital_id,
+                    FailureSlot.free_at <= func.clock_timestamp(),
+                )
+            )
+
+    with turn(stage.hospital_id, "WECHAT", WECHAT_REFUNDS, old=False):
+        pass
+    assert free() == 6
+    mine = turn(stage.hospital_id, "WECHAT", WECHAT_REFUNDS, old=False)
+    with pytest.raises(ZeroDivisionError), mine:
+        raise ZeroDivisionError
+    assert free() == 5
