@@ -179,6 +179,13 @@ def start_postgres(children: Children, home: Path, *, for_tests: bool = False) -
     return url.format("xianzhen")
 
 
+def postgres_program(name: str, home: Path) -> tuple[Path, dict[str, Any]]:
+    """One of PostgreSQL's own programs (pg_dump, pg_basebackup), and the options of ``subprocess``
+    that run it as the server's user."""
+    owner = _nobody() if os.geteuid() == 0 else None
+    return _postgres_binaries(None if owner is None else home) / name, _as_user(owner)
+
+
 def _start_through_stale_locks(
     children: Children, argv: list[str | Path], owner: int | None, ready: Callable[[], bool]
 ) -> None:

@@ -1,6 +1,7 @@
 """Every failure leaves by one door: an RFC 9457 problem document with a stable code, plain words
 and the next step."""
 
+import re
 from typing import Any
 
 import sqlalchemy.exc
@@ -42,6 +43,9 @@ HTTP: dict[int, tuple[str, str]] = {
 """HTTP's own refusals -> our code and title; any other status of 4xx counts as 400."""
 
 RETRY_AFTER_S = 5
+
+FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}|[0-9]{1,6}")
+"""A field, or a place in a list."""
 
 log = structlog.get_logger("problems")
 
@@ -115,7 +119,10 @@ def _http(error: HTTPException) -> Response:
 
 
 def _field_errors(error: HTTPException) -> list[dict[str, str]] | None:
-    """webargs' messages by location, flattened to ``lines.3.amount_fen``: reason."""
+    """webargs' messages by location, flattened to ``lines.3.amount_fen``: reason.
+
+    A name that no field can have is not repeated: somebody's name may stand in its place.
+    """
     messages = getattr(error, "data", {}).get("messages")
     if messages is None:
         return None
@@ -124,7 +131,7 @@ def _field_errors(error: HTTPException) -> list[dict[str, str]] | None:
     def walk(path: tuple[str, ...], node: Any) -> None:
         if isinstance(node, dict):
             for key, value in node.items():
-                walk((*path, str(key)), value)
+                walk((*path, str(key) if FIELD_NAME.fullmatch(str(key)) else "?"), value)
         else:
             reasons = node if isinstance(node, list) else [node]
             found.extend({"field": ".".join(path), "message": str(reason)} for reason in reasons)

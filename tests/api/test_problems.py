@@ -83,6 +83,13 @@ def test_every_wrong_field_is_named(anybody: Client) -> None:
     assert all(each["message"] for each in answer.body["errors"])
 
 
+def test_a_name_that_no_field_can_have_is_not_repeated(anybody: Client) -> None:
+    for person in ("张小丰", "19900000001", "990101197503090013"):
+        answer = anybody.try_("POST", "/probe/orders", {"lines": [], person: person})
+        assert (answer.status, person in answer.text) == (422, False)
+        assert "?" in [each["field"] for each in answer.body["errors"]]
+
+
 @pytest.mark.parametrize("amount", [True, "5", 5.0, None, [], 10**13])
 def test_money_is_whole_fen(anybody: Client, amount: object) -> None:
     answer = anybody.try_("POST", "/probe/orders", {"lines": [{"amount_fen": amount}]})

@@ -1,0 +1,57 @@
+"""The table in docs/reliability.md: one row a scenario, replaced only when it was run."""
+
+import os
+import platform
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
+BEGIN, END = "<!-- rows: make prove -->", "<!-- end of rows -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one scenario found. ``name`` is the row's key; ``figure`` is worded "0 of N …"."""
+
+    name: str
+    faults: str
+    must_hold: str
+    figure: str
+    seed: int
+    seconds: float
+    held: bool
+
+    def row(self, day: date, machine: str) -> str:
+        """The row of the table."""
+        found = self.figure if self.held else f"**NOT HELD**: {self.figure}"
+        cells = [self.name, self.faults, self.must_hold, found]
+        cells += [f"{self.seconds:.0f}", str(self.seed), machine, day.isoformat()]
+        return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
+
+
+def write(
+    figures: list[Figure], day: date, document: Path = DOCUMENT, machine: str | None = None
+) -> None:
+    """Replace the rows of these scenarios between the two marks; the other rows stay as they are,
+    a new scenario's row comes last."""
+    head, begin, rest = document.read_text("utf8").partition(f"{BEGIN}\n")
+    body, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{document}: the marks of the table are gone")
+    title, line, *old = body.rstrip("\n").splitlines()
+    rows = {_name(row): row for row in old}
+    for figure in figures:
+        rows[figure.name] = figure.row(day, machine or this_machine())
+    table = "\n".join([title, line, *rows.values()])
+    document.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", "utf8")
+
+
+def this_machine() -> str:
+    """Cores, memory and system, without a name."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} shared cores, {memory:.0f} GiB, {platform.system()}"
+
+
+def _name(row: str) -> str:
+    return row.removeprefix("| ").partition(" | ")[0]
