@@ -7,7 +7,7 @@ COMPILE := $(BIN) -m piptools compile --quiet --strip-extras --generate-hashes -
 	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run migrate worker verify-audit test prove-secrets drill clauses check format requirements
+.PHONY: help demo run migrate worker verify-audit test prove-secrets drill clauses bench check format requirements
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ drill: .venv/ready-to-develop ## Lose a database among money movements, restore 
 
 clauses: .venv/ready-to-develop ## Only the tests that prove a clause of the law, and the table
 	$(BIN) -m pytest -n 2 --clauses -m clause
+
+bench: .venv/ready-to-develop ## Every figure of docs/performance.md. ONLY=a,c takes some, SHORT=1 few rounds, WRITE=1 renews the page
+	@$(BIN) -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short) $(if $(WRITE),--write)
 
 check: .venv/ready-to-develop ## ruff with the security rules, mypy, import directions, one migration head, house rules
 	$(BIN) -m ruff check .
