@@ -31,6 +31,7 @@ from journeys import (
     notices,
     proof,
     refunds,
+    turnover,
     words,
 )
 from journeys.counterparts import Counterparts, registry
@@ -61,6 +62,7 @@ SWEEPS: Mapping[str, tuple[str, Task]] = {
     "sweep_insurance": ("* * * * *", insurance_office.sweep_insurance),
     "correct_daily_bills": ("20 * * * *", daily_bill.correct_bills),
     "anchor_trail": ("0 1 * * *", audit_anchor.anchor_trail),
+    "complete_turnovers": ("40 * * * *", turnover.complete_turnovers),
     "upload_fees": ("0 2 * * *", insurance_office.upload_fees),
     "make_charge_months": ("0 3 * * *", his_charges.make_charge_months),
     "prove_ledger": ("0 4 * * *", proof.prove_ledger),

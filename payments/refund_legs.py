@@ -17,6 +17,7 @@ from models.queue import defer
 from models.refund import UNFINISHED_LEGS, LegState, Refund, RefundLeg, RefundState
 from models.work_item import close_open, open_item
 from notifications.messages import tell
+from payments import advances
 from payments.channels.wechat import ChannelRefund, WeChatPay
 from payments.pacing import WECHAT_REFUNDS, turn
 from policies.expiry import urgency
@@ -175,6 +176,7 @@ def leg_paid(db: Db, leg: RefundLeg, refund: Refund, at: datetime, *, by: str) -
             Line(AccountKind.CASH, PAID_FROM.get(leg.route, leg.route), -leg.amount_fen),
         ],
     )
+    advances.paid_first(db, refund, leg, at, by=by)
     db.flush()
     live = [x for x in RefundLeg.of(db, refund.id) if x.state != LegState.REROUTED]
     if all(x.state == LegState.PAID for x in live):

@@ -41,6 +41,7 @@ ROLES: dict[str, frozenset[str]] = {
             "settlement:undo",
             "refund:request",
             "outpatient:act",
+            "holder:contact",
         }
     ),
     "FINANCE_MAKER": frozenset(
@@ -52,9 +53,14 @@ ROLES: dict[str, frozenset[str]] = {
             "kpi:read",
             "ledger:read",
             "filing:draft",
+            "clearance:read",
+            "clearance:make",
+            "holder:contact",
         }
     ),
-    "FINANCE_CHECKER": frozenset({"hospital:read", "refund:check", "kpi:read", "ledger:read"}),
+    "FINANCE_CHECKER": frozenset(
+        {"hospital:read", "refund:check", "kpi:read", "ledger:read", "clearance:read"}
+    ),
     "FINANCE_HEAD": frozenset(
         {
             "hospital:read",
@@ -63,6 +69,8 @@ ROLES: dict[str, frozenset[str]] = {
             "ledger:read",
             "settings:change",
             "filing:approve",
+            "clearance:read",
+            "clearance:approve",
         }
     ),
     "INSURANCE_OFFICE": frozenset(
@@ -75,7 +83,7 @@ ROLES: dict[str, frozenset[str]] = {
             "kpi:read",
         }
     ),
-    "SERVICE_DESK": frozenset({"hospital:read", "question:answer"}),
+    "SERVICE_DESK": frozenset({"hospital:read", "question:answer", "holder:contact"}),
     "ADMINISTRATOR": frozenset({"staff:manage", "device:manage", "settings:change", "audit:read"}),
     "SUPERVISOR": frozenset({"kpi:read", "ledger:read"}),
     "HIS": frozenset({"his:report"}),

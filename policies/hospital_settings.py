@@ -25,6 +25,7 @@ class Known:
 
 _FEN = r"0|[1-9][0-9]{0,11}"
 _ROUTE = "(CASH|NEXT_VISIT)"
+_FEW = r"[1-9][0-9]?"
 _TEXT = r"\S.{0,199}"
 
 KNOWN: dict[str, Known] = {
@@ -52,6 +53,13 @@ KNOWN: dict[str, Known] = {
         "on|off",
         clause="GZ-7",
         default="off",
+    ),
+    "unreachable.attempts": Known(
+        "至少联系几次没有结果，才能认定无法退还", _FEW, clause="GZ-8.1", default="3"
+    ),
+    "unreachable.channels": Known("这些联系至少用几种方式", "[1-5]", clause="GZ-8.1", default="2"),
+    "unreachable.days": Known(
+        "第一次和最后一次联系至少隔多少天", "0|" + _FEW, clause="GZ-8.1", default="30"
     ),
     "service_phone": Known("患者咨询电话", r"[0-9][0-9 -]{4,19}", clause="GZ-24", required=True),
     "payers.medical_aid_agency": Known(

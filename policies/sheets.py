@@ -9,6 +9,7 @@ from typing import Any
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
 Cell = str | int | Decimal | None
 
@@ -50,9 +51,11 @@ def as_xlsx(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
 
     def written(cell: Cell) -> Any:
         made = WriteOnlyCell(sheet)
-        made.value = harmless(cell)
-        if isinstance(cell, str):
+        if isinstance(cell, str):  # XML has no place for control characters
+            made.value = ILLEGAL_CHARACTERS_RE.sub("", str(harmless(cell)))
             made.data_type, made.number_format = "s", "@"
+        else:
+            made.value = cell
         if isinstance(cell, Decimal):
             made.number_format = "0.00"
         return made

@@ -18,10 +18,13 @@ from models.login import digest
 from models.message import Message, PrintJob
 from models.patient import Patient
 from models.payment_order import PaymentOrder
+from models.prepay_account import PrepayAccount
 from models.receipt import Receipt
 from models.refund import Refund, RefundLeg
 from models.settlement import Settlement
 from models.staff import Device, Staff
+from models.turnover import ClaimBatch, TurnoverBatch
+from models.unreturnable import UnreturnableFiling
 from models.visit import Visit, VisitItem
 from models.work_item import WorkItem
 from tests.people import House
@@ -75,6 +78,10 @@ IDS = (
     "call_id",
     "filing_id",
     "publication_id",
+    "account_id",
+    "batch_id",
+    "claim_id",
+    "list_id",
 )
 WORDS = ("staff_no", "number", "inpatient_no", "his_patient_no", "id_no", "name", "phone")
 
@@ -108,7 +115,8 @@ def belongings(house: House, patient: Patient | None = None, ward: str = "W1") -
 def _rows(house: House, patient: Patient, stay: Admission) -> dict[str, Base]:
     """Path parameter -> row, in an order in which they can be stored."""
     about = About(house, patient, stay)
-    return about.money() | about.bill() | about.ward() | about.office() | about.law()
+    made = about.money() | about.bill() | about.ward() | about.office()
+    return made | about.law() | about.old_money()
 
 
 @dataclass
@@ -275,6 +283,31 @@ class About:
             **self.own,
         )
         return {"filing_id": filing, "publication_id": shown}
+
+    def old_money(self) -> dict[str, Base]:
+        """An old card, a list of lost holders, a turnover that was called off, a claim."""
+        by = {"made_by": "test", "made_at": self.house.now()}
+        card = PrepayAccount(
+            patient_id=self.patient.id,
+            source="CENSUS",
+            card_no=self.serial,
+            last_activity_on=date(2022, 1, 1),
+            **self.own,
+        )
+        lost = UnreturnableFiling(period=self.serial, accounts=0, total_fen=0, **by, **self.own)
+        batch = TurnoverBatch(
+            state="CANCELLED",
+            year=2025,
+            as_of=date(2025, 12, 31),
+            reading="ACCOUNT_ACTIVITY",
+            rule_pack="test",
+            accounts=0,
+            total_fen=0,
+            **by,
+            **self.own,
+        )
+        claim = ClaimBatch(budget_year=2026, amount_fen=100, **by, **self.own)
+        return {"account_id": card, "list_id": lost, "batch_id": batch, "claim_id": claim}
 
     def _order(self, about: dict[str, Any]) -> PaymentOrder:
         return PaymentOrder(

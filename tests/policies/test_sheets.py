@@ -5,7 +5,7 @@ import io
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
 
@@ -49,3 +49,10 @@ def test_a_harmless_text_never_begins_a_formula(text):
     kept = harmless(text)
     assert not kept.lstrip(" ").startswith(FORMULA_STARTS)
     assert kept.removeprefix("'") in (text, text.removeprefix("'"))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+def test_every_text_that_we_store_can_be_written(text):
+    for form in ("csv", "xlsx"):
+        assert read(form, table(form, ["备注"], [[text]]))[0] == ["备注"]
