@@ -1,5 +1,6 @@
 """The command line is an edge too: ``flask --app wsgi hospital create``, ``staff``, ``his-key``,
-``keys``, ``audit``."""
+``keys``,
+``audit``, ``census``."""
 
 import base64
 import binascii
@@ -13,10 +14,11 @@ import rich.progress
 from flask import Flask
 from flask.cli import AppGroup
 
+from api import census_commands
+from api.spoken import Spoken
 from api.surroundings import clock, counterparts, settings
 from journeys import audit_anchor, devices, founding, resealing, staff_admin
 from models import audit, sealing
-from policies.refusal_texts import words_of
 from policies.refusals import Refusal
 
 hospital = AppGroup("hospital", help="Hospitals.")
@@ -25,21 +27,13 @@ his_key = AppGroup("his-key", help="Signing keys of hospital systems.")
 keys = AppGroup("keys", help="Key rings.")
 trail = AppGroup("audit", help="The audit trail.")
 
-GROUPS = (hospital, staff, his_key, keys, trail)
+GROUPS = (hospital, staff, his_key, keys, trail, census_commands.group)
 
 
 def install(app: Flask) -> None:
     """Give the app its commands."""
     for group in GROUPS:
         app.cli.add_command(group)
-
-
-class Spoken(click.ClickException):
-    """A refusal as a person at a terminal reads it."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        words = words_of(refusal.code, refusal.facts)
-        super().__init__(f"{refusal.code}: {words.say} {words.next}")
 
 
 @hospital.command("create")

@@ -1,4 +1,4 @@
-"""Outpatient prepayment: top-up, account, the hospital's total, transfer (GZ-2, GZ-3)."""
+"""Outpatient prepayment: top-up, account, transfer (GZ-2, GZ-3)."""
 
 from typing import Any
 from uuid import UUID
@@ -80,21 +80,6 @@ class AccountOut(Schema):
     transfer_consent = fields.Nested(Wording, required=True)
 
 
-class ChannelTotal(Schema):
-    """What came by one channel and is still there."""
-
-    channel = fields.String(required=True)
-    fen = fields.Integer(required=True)
-
-
-class Clearance(Schema):
-    """What the hospital has to give back."""
-
-    accounts = fields.Integer(required=True)
-    total_fen = fields.Integer(required=True)
-    by_channel = fields.List(fields.Nested(ChannelTotal), required=True)
-
-
 class GroundTotal(Schema):
     """How many top-ups rest on one ground, and their sum."""
 
@@ -104,9 +89,14 @@ class GroundTotal(Schema):
 
 
 class LateTopUp(Schema):
-    """A top-up that was paid after the stop; ``after`` is the stop that held on its day."""
+    """A top-up that was paid after the stop; ``after`` is the stop that held on its day.
 
-    order_id = fields.UUID(required=True)
+    Taken here it has an order; on an old card, its import and its line in the file of top-ups.
+    """
+
+    order_id = fields.UUID(required=True, allow_none=True)
+    import_id = fields.UUID(required=True, allow_none=True)
+    row_no = fields.Integer(required=True, allow_none=True)
     paid_at = fields.AwareDateTime(required=True)
     amount_fen = fields.Integer(required=True)
     route = fields.String(required=True)
@@ -169,14 +159,6 @@ def top_up(headers: dict[str, Any], wish: dict[str, Any], patient_id: UUID) -> d
 def account(patient_id: UUID) -> dict[str, Any]:
     """Look at an outpatient account"""
     return outpatient.view_account(current_actor(), patient_id)
-
-
-@blp.route("/v1/outpatient-prepay/clearance")
-@guarded("ledger:read")
-@blp.response(200, Clearance)
-def clearance() -> dict[str, Any]:
-    """Read what is to be cleared"""
-    return outpatient.clearance_total(current_actor())
 
 
 @blp.route("/v1/outpatient-prepay/after-stop")

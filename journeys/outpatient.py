@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session as Db
 
 from journeys.counterparts import Counterparts
@@ -12,8 +11,7 @@ from journeys.patient_scope import stay_for
 from models import ledger
 from models.admission import Admission, AdmissionState, took_step
 from models.db import Session
-from models.ledger import Account, AccountKind, Line, Take
-from models.lots import LotRow
+from models.ledger import AccountKind, Line, Take
 from models.patient import Patient
 from models.payment_order import PaymentOrder, Purpose
 from models.prepay_account import PrepayAccount
@@ -44,28 +42,6 @@ def view_account(actor: Actor, patient_id: UUID) -> dict[str, Any]:
             "held_fen": sum(lot.remaining_fen for lot in lots),
             "lots": lots,
             "transfer_consent": wording(About.TRANSFER),
-        }
-
-
-def clearance_total(actor: Actor) -> dict[str, Any]:
-    """All outpatient prepayment that the hospital holds, by channel; nothing else (GZ-3, GZ-7)."""
-    left = LotRow.amount_fen - LotRow.spent_fen - LotRow.refunded_fen
-    stored = (
-        select(LotRow.channel, func.sum(left))
-        .join(Account, Account.id == LotRow.account_id)
-        .where(Account.hospital_id == actor.hospital_id, Account.kind == PREPAY, left > 0)
-        .group_by(LotRow.channel)
-        .order_by(LotRow.channel)
-    )
-    holders = select(func.count()).where(
-        Account.hospital_id == actor.hospital_id, Account.kind == PREPAY, Account.balance_fen < 0
-    )
-    with Session() as db:
-        by_channel = [{"channel": name, "fen": int(fen)} for name, fen in db.execute(stored)]
-        return {
-            "accounts": db.scalar(holders),
-            "total_fen": sum(row["fen"] for row in by_channel),
-            "by_channel": by_channel,
         }
 
 

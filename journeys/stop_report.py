@@ -14,7 +14,8 @@ STOP = "outpatient_prepay.ordinary_top_up"
 AT_MOST = 1000
 
 _TOP_UPS = """
-    SELECT o.id AS order_id, o.paid_at, o.amount_fen, o.route, c.filing_id,
+    SELECT o.id AS order_id, NULL::uuid AS import_id, NULL::int AS row_no, o.paid_at, o.amount_fen,
+           o.route, c.filing_id,
            CASE WHEN c.filing_id IS NOT NULL THEN 'FILED'
                 WHEN c.rules->>'answer' LIKE 'ALLOWED+%' THEN 'ADVISED'
                 ELSE 'NONE' END AS ground
@@ -22,11 +23,14 @@ _TOP_UPS = """
     LEFT JOIN classification c ON c.subject_id = o.id
     WHERE o.hospital_id = :hospital_id AND o.purpose = 'TOP_UP' AND o.state = 'PAID'
       AND o.paid_at >= :since
+    UNION ALL
+    SELECT NULL, t.import_id, t.row_no, t.paid_at, t.amount_fen, t.channel, NULL, 'NONE'
+    FROM old_top_up t JOIN census_import i ON i.id = t.import_id AND i.state = 'IMPORTED'
+    WHERE t.hospital_id = :hospital_id AND t.paid_at >= :since
 """
-"""Top-ups that were taken here. Those of old systems come in with another SELECT of the same
-columns, by UNION ALL."""
+"""Top-ups that were taken here, and those of old cards."""
 
-_LISTED = f"SELECT * FROM ({_TOP_UPS}) t ORDER BY paid_at, order_id LIMIT {AT_MOST}"  # noqa: S608
+_LISTED = f"SELECT * FROM ({_TOP_UPS}) t ORDER BY paid_at, order_id, row_no LIMIT {AT_MOST}"  # noqa: S608
 _SUMMED = f"""
     SELECT ground, count(*) AS top_ups, sum(amount_fen)::bigint AS fen
     FROM ({_TOP_UPS}) t GROUP BY ground ORDER BY ground

@@ -50,6 +50,7 @@ ROLES: dict[str, frozenset[str]] = {
             "quota:set",
             "bill:make",
             "refund:request",
+            "census:prepare",
             "kpi:read",
             "ledger:read",
             "filing:draft",
@@ -59,12 +60,20 @@ ROLES: dict[str, frozenset[str]] = {
         }
     ),
     "FINANCE_CHECKER": frozenset(
-        {"hospital:read", "refund:check", "kpi:read", "ledger:read", "clearance:read"}
+        {
+            "hospital:read",
+            "refund:check",
+            "census:release",
+            "kpi:read",
+            "ledger:read",
+            "clearance:read",
+        }
     ),
     "FINANCE_HEAD": frozenset(
         {
             "hospital:read",
             "refund:check",
+            "census:release",
             "kpi:read",
             "ledger:read",
             "settings:change",

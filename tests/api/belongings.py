@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from models.admission import Admission
+from models.census import CensusImport
 from models.consent import Consent
 from models.daily_bill import BillQuestion, DailyBill
 from models.db import Base, Session, new_id
@@ -82,6 +83,7 @@ IDS = (
     "batch_id",
     "claim_id",
     "list_id",
+    "import_id",
 )
 WORDS = ("staff_no", "number", "inpatient_no", "his_patient_no", "id_no", "name", "phone")
 
@@ -260,7 +262,7 @@ class About:
         }
 
     def law(self) -> dict[str, Base]:
-        """An approved filing, and where it is shown."""
+        """An approved filing and where it is shown; a dump of old cards."""
         filing = PrepayFiling(
             state="APPROVED",
             scenes=["EMERGENCY"],
@@ -282,7 +284,17 @@ class About:
             recorded_at=self.house.now(),
             **self.own,
         )
-        return {"filing_id": filing, "publication_id": shown}
+        dump = CensusImport(
+            source=self.serial,
+            digest=self.serial,
+            state="REFUSED",
+            prepared_by="test",
+            prepared_at=self.house.now(),
+            files=[],
+            report={"rows": {}, "standing": "NEW", "blocked": True, "findings": {}, "totals": {}},
+            **self.own,
+        )
+        return {"filing_id": filing, "publication_id": shown, "import_id": dump}
 
     def old_money(self) -> dict[str, Base]:
         """An old card, a list of lost holders, a turnover that was called off, a claim."""

@@ -179,10 +179,11 @@ def test_the_clearance_total_counts_outpatient_money_only(private, cashier):
     assert account["held_fen"] == 12_050
     assert [lot["remaining_fen"] for lot in account["lots"]] == [12_050]
     finance = private.staff("FINANCE_MAKER", kind="DESK", ward="")
-    assert finance.get("/v1/outpatient-prepay/clearance") == {
+    assert finance.get("/v1/prepay/clearance") == {
         "accounts": 1,
         "total_fen": 12_050,
-        "by_channel": [{"channel": "CASH", "fen": 12_050}],
+        "no_contact": 0,
+        "by_channel": [{"channel": "CASH", "accounts": 1, "fen": 12_050}],
     }
 
 

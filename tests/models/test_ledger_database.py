@@ -160,3 +160,43 @@ def test_the_proof_finds_a_reversal_that_is_no_mirror(engine):
         Finding("REVERSAL_DIFFERS", back, 0, -5),
         Finding("REVERSAL_DIFFERS", back, 0, 5),
     ]
+
+
+@pytest.mark.parametrize(
+    ("sql", "code"),
+    [
+        (
+            "UPDATE account SET balance_fen = balance_fen - 500"
+            " WHERE hospital_id = :house AND owner = 'stay-1'",
+            {"CACHE_DIFFERS", "LOTS_DIFFER"},
+        ),
+        (
+            "INSERT INTO ledger_line (transaction_id, no, hospital_id, account_id, amount_fen)"
+            " SELECT transaction_id, 9, hospital_id, account_id, -5 FROM ledger_line"
+            " WHERE hospital_id = :house AND amount_fen = -1000",
+            {"NOT_ZERO", "CACHE_DIFFERS"},
+        ),
+        (
+            "UPDATE lot SET spent_fen = 0 WHERE hospital_id = :house",
+            {"LOT_USES_DIFFER", "LOTS_DIFFER"},
+        ),
+        (
+            "INSERT INTO lot (id, hospital_id, account_id, transaction_id, channel, paid_at,"
+            " amount_fen, paid_fen) SELECT gen_random_uuid(), hospital_id, account_id,"
+            " transaction_id, channel, paid_at, 500, 500 FROM lot WHERE hospital_id = :house",
+            {"LOTS_DIFFER"},
+        ),
+    ],
+)
+def test_who_borrows_the_loaders_setting_is_found_by_the_proof(house, sql, code):
+    with Session.begin() as db:
+        db.execute(text("SELECT set_config('xianzhen.loading_census', 'on', true)"))
+        db.execute(text(sql), {"house": house})
+    assert {finding.code for finding in money.findings(house)} == code
+
+
+def test_the_loaders_setting_ends_with_its_transaction(house):
+    with Session.begin() as db:
+        db.execute(text("SELECT set_config('xianzhen.loading_census', 'on', true)"))
+    with pytest.raises(IntegrityError, match="owes 500 fen, its lots hold 600"):
+        money.post(house, "bare", (DEPOSIT, "stay-1", 100), (REVENUE, "", -100))
