@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate
+
+from policies.identity_number import read_id_no
+from policies.refusals import Refused
 
 STORABLE = validate.Regexp("[^\x00\ud800-\udfff]*\\Z")
 """No NUL and no half of a surrogate pair: PostgreSQL holds neither."""
@@ -18,6 +21,23 @@ def fen(*, least: int = 0, **about: Any) -> fields.Integer:
 def said(longest: int, *, least: int = 1, **about: Any) -> fields.String:
     """A text of at most so many characters."""
     return fields.String(validate=[validate.Length(least, longest), STORABLE], **about)
+
+
+def their_number() -> fields.String:
+    """A number that the HIS gave to a person, a stay or an event. It is stored and told as it is,
+    so it may not be the person's identity number.
+    """
+    return fields.String(
+        required=True, validate=[validate.Length(1, 64), STORABLE, _no_identity_number]
+    )
+
+
+def _no_identity_number(number: str) -> None:
+    try:
+        read_id_no(number)
+    except Refused:
+        return
+    raise ValidationError("An identity number: give another one, this would be stored in clear.")
 
 
 def sha256(**about: Any) -> fields.String:

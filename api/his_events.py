@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
-from api.fields import said
+from api.fields import said, their_number
 from api.guard import current_actor, guarded
 from api.routes import Routes
 from api.surroundings import clock
@@ -38,13 +38,13 @@ class Event(Schema):
     """Every event has the HIS's own number: repeated with each try, never used for anything
     else."""
 
-    source_event_id = said(64, required=True)
+    source_event_id = their_number()
 
 
 class Person(Schema):
     """The patient as the HIS's index knows them; leave out what is not known."""
 
-    his_patient_no = said(64, required=True)
+    his_patient_no = their_number()
     name = said(100)
     id_type = fields.String(validate=validate.OneOf(ID_TYPES))
     id_no = said(32)
@@ -70,7 +70,7 @@ class Place(Schema):
 class AdmissionEvent(Event, Place):
     """A stay begins: the admission slip."""
 
-    inpatient_no = said(64, required=True)
+    inpatient_no = their_number()
     admitted_at = moment(required=True)
     patient = fields.Nested(Person, required=True)
     ward = said(64, required=True)
@@ -85,7 +85,7 @@ class AdmissionEvent(Event, Place):
 class ChangeEvent(Event, Place):
     """What has changed; only what is named is taken over, in the order of ``occurred_at``."""
 
-    inpatient_no = said(64, required=True)
+    inpatient_no = their_number()
     occurred_at = moment(required=True)
     patient = fields.Nested(Person)
 
@@ -94,7 +94,7 @@ class ChargeLine(Schema):
     """One charge. Money, prices and quantities are decimal strings."""
 
     source_line_id = said(64, required=True)
-    inpatient_no = said(64, required=True)
+    inpatient_no = their_number()
     occurred_at = moment(required=True)
     item_name = said(200, required=True)
     specification = said(200)
@@ -117,7 +117,7 @@ class ReversalLine(Schema):
     """So much of a line is taken back; ``quantity`` and ``amount`` are positive."""
 
     source_line_id = said(64, required=True)
-    inpatient_no = said(64, required=True)
+    inpatient_no = their_number()
     reverses = said(64, required=True)
     occurred_at = moment(required=True)
     quantity = fields.String(required=True, metadata={"example": "1.0000"})
@@ -140,7 +140,7 @@ class DischargeOrder(Event):
     """The signed order; ``left_at``: the bed was released, now or in a later event. Ways:
     dscg_way."""
 
-    inpatient_no = said(64, required=True)
+    inpatient_no = their_number()
     ordered_at = moment()
     left_at = moment()
     leaving_way = fields.String(validate=validate.OneOf(["1", "2", "3", "4", "5", "9"]))
@@ -149,7 +149,7 @@ class DischargeOrder(Event):
 class DischargeCancel(Event):
     """The patient stays."""
 
-    inpatient_no = said(64, required=True)
+    inpatient_no = their_number()
 
 
 class Stay(Schema):

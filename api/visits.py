@@ -5,7 +5,7 @@ from uuid import UUID
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from api.fields import KeyHeader, fen, said
+from api.fields import KeyHeader, fen, said, their_number
 from api.guard import current_actor, guarded
 from api.payments import PaymentWish, payment_of
 from api.routes import Routes
@@ -26,8 +26,8 @@ class ItemIn(Schema):
 class VisitIn(Schema):
     """A visit as the HIS reports it."""
 
-    visit_no = said(64, required=True)
-    his_patient_no = said(64, required=True)
+    visit_no = their_number()
+    his_patient_no = their_number()
     items = fields.List(
         fields.Nested(ItemIn), required=True, validate=validate.Length(min=1, max=200)
     )

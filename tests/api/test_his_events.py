@@ -182,3 +182,13 @@ def test_times_without_an_offset_are_shanghai_times(house: House, his: HisClient
     his.post(f"{EVENTS}/admission", slip(house, "ZY10", admitted_at="2025-07-03 08:00:00"))
     stored = rows("SELECT admitted_at FROM admission WHERE hospital_id = :h", h=house.hospital_id)
     assert stored[0]["admitted_at"] == datetime.fromisoformat("2025-07-03T00:00:00+00:00")
+
+
+@pytest.mark.parametrize("field", ["source_event_id", "inpatient_no", "his_patient_no"])
+def test_no_number_of_theirs_may_be_an_identity_number(house: House, field: str) -> None:
+    """It would be stored, logged and told in clear."""
+    event, number = slip(house, f"clear-{field}"), id_number(7)
+    (event["patient"] if field == "his_patient_no" else event)[field] = number
+    answer = house.his().try_("POST", f"{EVENTS}/admission", event)
+    assert (answer.status, answer.code, number in answer.text) == (422, "FIELDS_INVALID", False)
+    assert [each["field"].rpartition(".")[2] for each in answer.body["errors"]] == [field]
