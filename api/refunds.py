@@ -15,17 +15,22 @@ from models.refund import RefundState
 blp = Routes("refunds", __name__, description="退款")
 
 
-class Leg(Schema):
+class PlannedLeg(Schema):
+    """One payment to the patient, as it is planned."""
+
+    route = fields.String(required=True)
+    amount_fen = fields.Integer(required=True)
+    why = fields.String(required=True, metadata={"description": "为什么这样退，一句话"})
+    closes_at = fields.AwareDateTime(required=True, allow_none=True)
+
+
+class Leg(PlannedLeg):
     """One payment of a refund by one route."""
 
     id = fields.UUID(required=True)
-    route = fields.String(required=True)
-    amount_fen = fields.Integer(required=True)
     state = fields.String(required=True)
     paid_at = fields.AwareDateTime(required=True, allow_none=True)
     answer = fields.String(required=True)
-    why = fields.String(required=True, metadata={"description": "为什么这样退，一句话"})
-    closes_at = fields.AwareDateTime(required=True, allow_none=True)
 
 
 class RefundOut(Schema):

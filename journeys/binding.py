@@ -1,7 +1,6 @@
 """A WeChat account proves to be a patient: name and identity number must be those of the HIS
 patient index."""
 
-import unicodedata
 from collections.abc import Callable
 from datetime import datetime
 
@@ -14,6 +13,7 @@ from models.db import Session
 from models.patient import Patient
 from policies.access import Actor
 from policies.identity_number import read_id_no
+from policies.real_name import same_name
 from policies.refusals import Conflict, Refused
 
 
@@ -28,7 +28,7 @@ def bind(actor: Actor, name: str, id_no: str, now: Callable[[], datetime]) -> Pa
     with Session.begin() as db:
         binding = _own(db, actor)
         patient = Patient.by_id_no(db, actor.hospital_id, number)
-        if patient is None or _plain(patient.name) != _plain(name):
+        if patient is None or not same_name(patient.name, name):
             raise Refused("BINDING_NOT_MATCHED")
         if binding.patient_id not in (None, patient.id):
             raise Conflict("BINDING_EXISTS")
@@ -61,9 +61,3 @@ def _own(db: SqlSession, actor: Actor) -> WeChatBinding:
 def _audited(db: SqlSession, actor: Actor, what: str, patient_id: object, at: datetime) -> None:
     db.flush()
     audit(db, actor.hospital_id, actor.name, what, f"patient:{patient_id}", at=at)
-
-
-def _plain(name: str) -> str:
-    """Full-width forms and the several middle dots of minority names are one name."""
-    text = unicodedata.normalize("NFKC", name).replace("•", "·").replace("・", "·")
-    return "".join(text.split()).upper()

@@ -11,6 +11,7 @@ from journeys.settings import refund_checker_present
 from models.db import Session
 from models.hospital import setting
 from models.refund import Refund, RefundLeg, RefundState
+from models.refund_request import RefundRequest, RequestState
 from models.visit import Visit
 from payments import refund_legs, refunds
 from policies.access import Actor
@@ -24,7 +25,8 @@ def check_refund(
     """Approve or reject a refund as its second person (GZ-4, GZ-7).
 
     Refused REFUND_CHECKER_MISSING when nobody in the hospital holds the role, SAME_PERSON_FORBIDDEN
-    for the requester, REFUND_ABOVE_LIMIT above what a checker may approve.
+    for the requester, REFUND_ABOVE_LIMIT above what a checker may approve, REFUND_OF_A_REQUEST for
+    what belongs to a request that is not confirmed: there more people must agree.
     """
     now = outside.now()
     with Session.begin() as db:
@@ -32,6 +34,9 @@ def check_refund(
         if not refund_checker_present(db, actor.hospital_id):
             raise Refused("REFUND_CHECKER_MISSING")
         actor.needs("refund:check")
+        over = RefundRequest.over(db, refund.id)
+        if over is not None and over.state not in {RequestState.CONFIRMED, RequestState.PAYING}:
+            raise Refused("REFUND_OF_A_REQUEST")
         if approve:
             _within_limit(db, refund, actor)
             refunds.approve(db, refund, by=actor.name, now=now)
@@ -40,6 +45,7 @@ def check_refund(
         elif refund.state != RefundState.REJECTED:
             refunds.reject(db, refund, by=actor.name, now=now, note=note)
             Visit.keep_item(db, refund.id, now)
+            RefundRequest.follow(db, refund.id, at=now, by=actor.name)
     return view_refund(actor, refund_id)
 
 

@@ -63,6 +63,15 @@ class SettingChange(Base):
     at: Mapped[datetime] = mapped_column(Moment)
 
 
+def consortium_of(db: Session, hospital_id: UUID) -> list[Hospital]:
+    """The hospital, and those that named the same consortium in their settings; itself first."""
+    name = setting(db, hospital_id, "consortium")
+    named = select(Setting.hospital_id).where(Setting.key == "consortium", Setting.value == name)
+    others = named if name else select(Setting.hospital_id).where(Setting.value.is_(None))
+    query = select(Hospital).where((Hospital.id == hospital_id) | Hospital.id.in_(others))
+    return sorted(db.scalars(query), key=lambda home: (home.id != hospital_id, home.code))
+
+
 def setting(db: Session, hospital_id: UUID, key: str, default: str = "") -> str:
     """The present value of a setting, or the default."""
     found = db.scalar(

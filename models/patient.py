@@ -2,6 +2,7 @@
 law need.
 """
 
+from collections.abc import Collection
 from datetime import date
 from typing import Self
 from uuid import UUID
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models.db import Base, new_id
 from models.sealing import Sealed, blind_index
 from policies.access import Actor
+from policies.real_name import same_name
 from policies.refusals import NotFound
 
 
@@ -57,6 +59,22 @@ class Patient(Base):
         if patient is None or not (own or actor.may("hospital:read")):
             raise NotFound("PATIENT_UNKNOWN")
         return patient
+
+    def same_person(
+        self, db: Session, hospital_ids: Collection[UUID], *, lock: bool = False
+    ) -> list[Self]:
+        """This row and every other of the same identity number and name in these hospitals (D-45).
+
+        Their locks are taken in one order by everybody.
+        """
+        cls = type(self)
+        if self.id_no_index is None:
+            mine = cls.id == self.id
+        else:
+            mine = cls.id_no_index == self.id_no_index
+        query = select(cls).where(cls.hospital_id.in_(hospital_ids), mine).order_by(cls.id)
+        found = db.scalars(query.with_for_update() if lock else query)
+        return [row for row in found if row.id == self.id or same_name(row.name, self.name)]
 
     @property
     def masked_name(self) -> str:

@@ -64,6 +64,11 @@ class PrepayAccount(Base):
         )
         return patient.id
 
+    @property
+    def masked_card(self) -> str:
+        """What of the card's number is shown; empty for the patient's own account."""
+        return f"尾号{self.card_no[-4:]}" if self.card_no else ""
+
     @classmethod
     def of(cls, db: Session, patient_id: UUID) -> list[Self]:
         """All accounts of a patient, those with the longest silence first."""

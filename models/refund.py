@@ -28,7 +28,7 @@ class RefundState(StrEnum):
 
 class Refund(Machine, Base):
     """One refund of one account's stored money. Its amount stands in REFUND_IN_TRANSIT from request
-    to arrival.
+    to arrival. ``payee_id``: the bank account that was named for it, if one was.
     """
 
     __tablename__ = "refund"
@@ -40,7 +40,7 @@ class Refund(Machine, Base):
     )
     MOVES = {
         RefundState.REQUESTED: frozenset({RefundState.PAYING, RefundState.REJECTED}),
-        RefundState.PAYING: frozenset({RefundState.PAID, RefundState.STUCK}),
+        RefundState.PAYING: frozenset({RefundState.PAID, RefundState.STUCK, RefundState.REJECTED}),
         RefundState.STUCK: frozenset({RefundState.REQUESTED, RefundState.PAID}),
         RefundState.PAID: frozenset(),
         RefundState.REJECTED: frozenset(),
@@ -56,6 +56,7 @@ class Refund(Machine, Base):
     account_owner: Mapped[str] = mapped_column(Text)
     subject_id: Mapped[UUID] = mapped_column(index=True)
     patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"))
+    payee_id: Mapped[UUID | None] = mapped_column(ForeignKey("payee.id"))
     amount_fen: Mapped[int]
     requested_by: Mapped[str] = mapped_column(Text)
     requested_at: Mapped[datetime] = mapped_column(Moment)

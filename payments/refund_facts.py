@@ -39,15 +39,19 @@ def routes_of(db: Db, hospital_id: UUID) -> Routes:
     )
 
 
-def payee_of(db: Db, patient_id: UUID) -> KnownPayee:
-    """What is known of the patient as the one who is paid."""
-    account = Account.own_card(db, patient_id)
+def payee_of(db: Db, patient_id: UUID, named: UUID | None = None) -> KnownPayee:
+    """What is known of the patient, or of the bank account that was named, as the one who is paid.
+
+    A named account is verified before anything is paid to it: a request is reviewed first.
+    """
+    account = db.get_one(Account, named) if named else Account.own_card(db, patient_id)
     bound = select(WeChatBinding.id).where(
         WeChatBinding.patient_id == patient_id, WeChatBinding.active
     )
+    theirs = account is None or not account.papers
     facts = Payee(
         own_card=account is not None,
-        wechat=db.scalar(bound.limit(1)) is not None,
+        wechat=theirs and db.scalar(bound.limit(1)) is not None,
         real_name=db.get_one(Patient, patient_id).name_sealed is not None,
     )
     return KnownPayee(facts, account.id if account else None)

@@ -15,6 +15,7 @@ from models.db import Session, id_of
 from models.ledger import AccountKind, Line
 from models.queue import defer
 from models.refund import UNFINISHED_LEGS, LegState, Refund, RefundLeg, RefundState
+from models.refund_request import RefundRequest
 from models.work_item import close_open, open_item
 from notifications.messages import tell
 from payments import advances
@@ -76,6 +77,7 @@ def _claim(leg_id: UUID, now: datetime) -> tuple[RefundLeg, bool] | None:
         leg.next_try_at = now + AGAIN[min(leg.tries, len(AGAIN)) - 1]
         if leg.state == LegState.PLANNED:
             leg.move(db, LegState.ASKED, at=now, by="system")
+            RefundRequest.follow(db, leg.refund_id, at=now, by="system")
         ask_at(db, leg, leg.next_try_at)  # if we die while asking, the queue asks again
     return leg, asked_before
 
@@ -186,6 +188,7 @@ def leg_paid(db: Db, leg: RefundLeg, refund: Refund, at: datetime, *, by: str) -
         if any(x.route == "WECHAT" for x in live):  # what the window hands over is never on its way
             _told(db, refund, "REFUND_SENT", at)
         _told(db, refund, "REFUND_ARRIVED", at)
+    RefundRequest.follow(db, refund.id, at=at, by=by)
 
 
 def pay_by_hand(db: Db, leg: RefundLeg, *, by: str, proof: str, now: datetime) -> None:
@@ -375,8 +378,11 @@ def _told(db: Db, refund: Refund, template: str, at: datetime) -> None:
 
 
 def _words(db: Db, refund: Refund, template: str) -> dict[str, str]:
+    live = [leg for leg in RefundLeg.of(db, refund.id) if leg.state != LegState.REROUTED]
+    if template == "REFUND_SENT":  # what the window hands over is never on its way
+        sent_fen = sum(leg.amount_fen for leg in live if leg.route not in BY_HAND)
+        return {"amount": yuan(sent_fen)}
     words = {"amount": yuan(refund.amount_fen)}
     if template == "REFUND_ARRIVED":
-        live = {leg.route for leg in RefundLeg.of(db, refund.id) if leg.state != LegState.REROUTED}
-        words["route"] = route_words(live)
+        words["route"] = route_words({leg.route for leg in live})
     return words

@@ -40,18 +40,16 @@ def request(
     amount_fen: int,
     by: str,
     now: datetime,
+    payee_id: UUID | None = None,
 ) -> Refund:
     """Take the amount out of the stored money at once and plan its legs; nothing leaves before
-    another person approves.
+    another person approves. ``payee_id``: the bank account that was named for it.
 
     The same key with the same content is the same refund. Raises Refused BALANCE_TOO_LOW when the
     account does not hold so much.
     """
     content = hashlib.sha256(f"{kind}|{owner}|{amount_fen}|{reason}".encode()).hexdigest()
-    there = db.scalar(select(Refund).where(Refund.hospital_id == hospital_id, Refund.key == key))
-    if there:
-        if there.request_hash != content:
-            raise Conflict("IDEMPOTENCY_CONFLICT")
+    if there := _known(db, hospital_id, key, content):
         return there
     if amount_fen <= 0:
         raise Refused("AMOUNT_NOT_POSITIVE")
@@ -67,6 +65,7 @@ def request(
         account_owner=owner,
         subject_id=subject_id,
         patient_id=patient_id,
+        payee_id=payee_id,
         amount_fen=amount_fen,
         requested_by=by,
         requested_at=now,
@@ -131,7 +130,7 @@ def reroute(db: Db, refund: Refund, *, by: str, now: datetime) -> None:
     failed = [leg for leg in RefundLeg.of(db, refund.id) if leg.state in FAILED_LEGS]
     if not failed or refund.state != RefundState.STUCK:
         raise Refused("REFUND_NOT_STUCK")
-    payee = payee_of(db, refund.patient_id)
+    payee = payee_of(db, refund.patient_id, refund.payee_id)
     other = _replan(db, refund, failed, payee, now)
     for leg in failed:
         leg.move(db, LegState.REROUTED, at=now, by=by, why=f"by {other.route}")
@@ -147,6 +146,13 @@ def reroute(db: Db, refund: Refund, *, by: str, now: datetime) -> None:
         at=now,
         outcome=f"rerouted: {other.route}",
     )
+
+
+def _known(db: Db, hospital_id: UUID, key: str, content: str) -> Refund | None:
+    there = db.scalar(select(Refund).where(Refund.hospital_id == hospital_id, Refund.key == key))
+    if there and there.request_hash != content:
+        raise Conflict("IDEMPOTENCY_CONFLICT")
+    return there
 
 
 def _replan(
@@ -167,7 +173,8 @@ def _replan(
 def _plan(db: Db, refund: Refund, now: datetime) -> None:
     kind = AccountKind(refund.account_kind)
     lots = ledger.open_lots(db, refund.hospital_id, kind, refund.account_owner)
-    routes, payee = routes_of(db, refund.hospital_id), payee_of(db, refund.patient_id)
+    routes = routes_of(db, refund.hospital_id)
+    payee = payee_of(db, refund.patient_id, refund.payee_id)
     planned = plan(lots, refund.amount_fen, now, routes, payee.facts)
     ledger.post(
         db,

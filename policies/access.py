@@ -50,6 +50,8 @@ ROLES: dict[str, frozenset[str]] = {
             "quota:set",
             "bill:make",
             "refund:request",
+            "refund:review",
+            "refund:batch",
             "census:prepare",
             "kpi:read",
             "ledger:read",
@@ -62,6 +64,7 @@ ROLES: dict[str, frozenset[str]] = {
     "FINANCE_CHECKER": frozenset(
         {
             "hospital:read",
+            "refund:review",
             "refund:check",
             "census:release",
             "kpi:read",
@@ -72,6 +75,7 @@ ROLES: dict[str, frozenset[str]] = {
     "FINANCE_HEAD": frozenset(
         {
             "hospital:read",
+            "refund:review",
             "refund:check",
             "census:release",
             "kpi:read",

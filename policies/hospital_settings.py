@@ -61,6 +61,25 @@ KNOWN: dict[str, Known] = {
     "unreachable.days": Known(
         "第一次和最后一次联系至少隔多少天", "0|" + _FEW, clause="GZ-8.1", default="30"
     ),
+    "refund_window_limit_fen": Known(
+        "收费员可以受理的最高退款申请（分），超过须财务受理",
+        _FEN,
+        clause="GZ-7",
+        default="1000000",
+    ),
+    "refund.risk_limit_fen": Known(
+        "退款申请超过多少（分）要暂停，由两人看过再办", _FEN, clause="GZ-7", default="500000"
+    ),
+    "refund.agent_limit_fen": Known(
+        "代办退款超过多少（分）还要公证书", _FEN, clause="GZ-7", default="500000"
+    ),
+    "refund.heir_limit_fen": Known(
+        "继承人退款超过多少（分）还要公证书或法院文书", _FEN, clause="GZ-7", default="1000000"
+    ),
+    "refund.own_account_only": Known(
+        "是否只退到患者本人账户（继承人除外）", "on|off", clause="GZ-7", default="off"
+    ),
+    "consortium": Known("医联体名称；名称相同的医院，患者可以一次查看和申请退回全部余额", _TEXT),
     "service_phone": Known("患者咨询电话", r"[0-9][0-9 -]{4,19}", clause="GZ-24", required=True),
     "payers.medical_aid_agency": Known(
         "医疗救助机构是否联网结算", "on|off", clause="CQ-5.2", default="off"

@@ -22,6 +22,7 @@ from models.payment_order import PaymentOrder
 from models.prepay_account import PrepayAccount
 from models.receipt import Receipt
 from models.refund import Refund, RefundLeg
+from models.refund_request import RefundRequest
 from models.settlement import Settlement
 from models.staff import Device, Staff
 from models.turnover import ClaimBatch, TurnoverBatch
@@ -70,6 +71,7 @@ IDS = (
     "device_id",
     "order_id",
     "refund_id",
+    "request_id",
     "leg_id",
     "visit_id",
     "item_id",
@@ -159,7 +161,7 @@ class About:
             **self.own,
         )
         rows = {"order_id": self._order(about), "refund_id": refund, "leg_id": leg}
-        return rows | self._visit()
+        return rows | self._stored() | self._visit()
 
     def bill(self) -> dict[str, Base]:
         """An empty day, a question to it, a trial settlement and a receipt."""
@@ -335,6 +337,22 @@ class About:
             **about,
             **self.own,
         )
+
+    def _stored(self) -> dict[str, Base]:
+        """A request for stored money."""
+        request = RefundRequest(
+            patient_id=self.patient.id,
+            amount_fen=100,
+            client_key=self.serial,
+            request_hash=self.serial,
+            asker="OWN",
+            channel="WINDOW",
+            off_hours=False,
+            accepted_by="test",
+            accepted_at=self.house.now(),
+            **self.own,
+        )
+        return {"request_id": request}
 
     def _visit(self) -> dict[str, Base]:
         visit = Visit(
