@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine, text
 
 from journeys import resealing
+from models import resealing as resealing_of
 from models import schema, sealing
 from models.db import Session, new_id
 from models.patient import Patient
@@ -111,6 +112,29 @@ def patients(count: int) -> list[UUID]:
             patient.name, patient.phone = f"张{number}丰", f"199{number:08d}"
         db.add_all(made)
     return [patient.id for patient in made]
+
+
+def test_every_sealed_column_can_be_sealed_again(engine: Engine) -> None:
+    """Or its key could never be retired: it has its Sealed, and no trigger refuses an update."""
+    known = {
+        f"{table.name}.{name}_sealed"
+        for table, names in resealing_of.sealed_tables().items()
+        for name in names
+    }
+    with engine.connect() as db:
+        stored = db.execute(
+            text(
+                "SELECT table_name || '.' || column_name FROM information_schema.columns"
+                " WHERE table_schema = 'public' AND column_name LIKE '%\\_sealed'"
+            )
+        )
+        assert set(stored.scalars()) == known
+        before_update = text(
+            "SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger"
+            " WHERE NOT tgisinternal AND tgtype & 2 = 2 AND tgtype & 16 = 16"
+        )
+        frozen = set(db.execute(before_update).scalars())
+    assert {place.partition(".")[0] for place in known} & frozen == set()
 
 
 @pytest.fixture

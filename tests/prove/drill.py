@@ -357,7 +357,7 @@ def happen(
 def main() -> int:
     """Print the figures, write them down unless told not to; 0 if all held."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m tests.prove.drill")
-    parser.add_argument("--movements", type=int, default=1500)
+    parser.add_argument("--movements", type=int, default=300)
     parser.add_argument("--seed", type=int, default=20251125)
     parser.add_argument("--dry", action="store_true", help="do not write docs/reliability.md")
     asked: Any = parser.parse_args()
