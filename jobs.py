@@ -23,6 +23,7 @@ import logs
 from config import read_settings
 from journeys import (
     audit_anchor,
+    campaigns,
     daily_bill,
     deposits,
     discharge,
@@ -50,6 +51,7 @@ TASKS: Mapping[str, Task] = {
     "apply_notice": notices.apply_notice,
     "deliver_message": words.deliver_message,
     "pay_leg": refunds.pay_leg,
+    "send_campaign": campaigns.send_campaign,
 }
 """Jobs that a journey defers with the row that they are about."""
 
@@ -62,6 +64,7 @@ SWEEPS: Mapping[str, tuple[str, Task]] = {
     "sweep_insurance": ("* * * * *", insurance_office.sweep_insurance),
     "correct_daily_bills": ("20 * * * *", daily_bill.correct_bills),
     "anchor_trail": ("0 1 * * *", audit_anchor.anchor_trail),
+    "note_attempts": ("50 * * * *", campaigns.note_attempts),
     "complete_turnovers": ("40 * * * *", turnover.complete_turnovers),
     "upload_fees": ("0 2 * * *", insurance_office.upload_fees),
     "make_charge_months": ("0 3 * * *", his_charges.make_charge_months),

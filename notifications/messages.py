@@ -12,7 +12,13 @@ from sqlalchemy.orm import Session as Db
 from models.db import Session
 from models.message import Message, MessageRoute, MessageState, SubscriptionAccount
 from models.queue import defer
-from notifications.routes import choose_route, filled_by_us, routes_from, routes_of
+from notifications.routes import (
+    choose_route,
+    filled_by_us,
+    quiet_until,
+    routes_from,
+    routes_of,
+)
 from notifications.senders.mini_program import MiniProgram
 from notifications.senders.tencent_sms import TencentSms
 from notifications.wording import wording_of
@@ -135,10 +141,11 @@ def next_route(db: Db, message: Message, *, at: datetime, by: str, why: str) -> 
         _queue(db, message)
 
 
-def _queue(db: Db, message: Message) -> None:
+def _queue(db: Db, message: Message, at: datetime | None = None) -> None:
     defer(
         db,
         "deliver_message",
+        at=at,
         hospital_id=str(message.hospital_id),
         message_id=str(message.id),
     )
@@ -150,6 +157,10 @@ def _claim(message_id: UUID, senders: Senders, now: datetime) -> Errand | None:
         message = Message.locked(db, message_id)
         due = message.next_try_at is not None and message.next_try_at <= now
         if message.state != MessageState.QUEUED or not due:
+            return None
+        if (morning := quiet_until(db, message, now)) > now:
+            message.next_try_at = morning
+            _queue(db, message, at=morning)
             return None
         address = choose_route(db, message, senders.mini_program.appid, now)
         message.next_try_at = now + STUCK_AFTER if address else None

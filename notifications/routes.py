@@ -7,9 +7,12 @@ from sqlalchemy.orm import Session as Db
 
 from models.admission import Admission, AdmissionState
 from models.binding import WeChatBinding
-from models.hospital import Hospital, Setting
+from models.campaign import WrongNumber
+from models.hospital import Hospital, Setting, setting
 from models.message import Message, MessageRoute, PrintJob, SubscriptionAccount
 from models.patient import Patient
+from policies.hospital_settings import KNOWN
+from policies.quiet_hours import allowed_from
 
 SMS_FIRST = (MessageRoute.SMS, MessageRoute.SUBSCRIPTION)
 QUIET_FIRST = (MessageRoute.SUBSCRIPTION, MessageRoute.SMS)
@@ -21,6 +24,13 @@ ROUTES: dict[str, tuple[MessageRoute, ...]] = {
     "REFUND_ARRIVED": SMS_FIRST,
 }
 """template -> its routes in order (CQ-5.3 T3; GZ-7: a refund's result by SMS); else QUIET_FIRST."""
+
+CAN_WAIT = frozenset({"CLEARANCE_NOTICE"})
+"""What is told to many and disturbs nobody at night; news of one's own money goes out at once."""
+
+QUIET_HOURS = "notice.quiet_hours"
+DEFAULT_QUIET = KNOWN[QUIET_HOURS].default or ""
+"""The setting of the hours in which it waits."""
 
 HOTLINE = "service_phone"
 """The setting that holds the telephone number which every message names."""
@@ -49,6 +59,13 @@ def choose_route(db: Db, message: Message, appid: str, now: datetime) -> str | N
     return None
 
 
+def quiet_until(db: Db, message: Message, now: datetime) -> datetime:
+    """Now, or the end of the quiet hours for what can wait."""
+    if message.template not in CAN_WAIT:
+        return now
+    return allowed_from(now, setting(db, message.hospital_id, QUIET_HOURS, DEFAULT_QUIET))
+
+
 def filled_by_us(db: Db, message: Message) -> dict[str, str]:
     """The patient's masked name, the hospital and its telephone number, as they are now."""
     hotline = db.scalar(
@@ -68,7 +85,7 @@ def _address(
 ) -> str | None:
     """Openid, telephone number or ward; an accepted subscription is used up by asking."""
     if route == MessageRoute.SMS:
-        return db.get_one(Patient, message.patient_id).phone or None
+        return _phone(db, db.get_one(Patient, message.patient_id))
     if route == MessageRoute.PRINT:
         return _into_print_queue(db, message, now)
     accounts = select(WeChatBinding.openid).where(
@@ -81,6 +98,12 @@ def _address(
         if SubscriptionAccount.take(db, message.hospital_id, openid, message.template):
             return openid
     return None
+
+
+def _phone(db: Db, patient: Patient) -> str | None:
+    if WrongNumber.known(db, patient.hospital_id, patient.phone_index):
+        return None  # its owner told us that this is not the patient
+    return patient.phone or None
 
 
 def _into_print_queue(db: Db, message: Message, now: datetime) -> str | None:

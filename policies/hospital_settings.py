@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from policies.passwords import PasswordRules
+from policies.quiet_hours import PATTERN
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,9 @@ KNOWN: dict[str, Known] = {
         "是否只退到患者本人账户（继承人除外）", "on|off", clause="GZ-7", default="off"
     ),
     "consortium": Known("医联体名称；名称相同的医院，患者可以一次查看和申请退回全部余额", _TEXT),
+    "notice.quiet_hours": Known(
+        "群发通知不打扰患者的时段：晚上几点到早上几点", PATTERN, clause="GZ-7", default="21-8"
+    ),
     "service_phone": Known("患者咨询电话", r"[0-9][0-9 -]{4,19}", clause="GZ-24", required=True),
     "payers.medical_aid_agency": Known(
         "医疗救助机构是否联网结算", "on|off", clause="CQ-5.2", default="off"

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from models.admission import Admission
+from models.campaign import NoticeCampaign
 from models.census import CensusImport
 from models.consent import Consent
 from models.daily_bill import BillQuestion, DailyBill
@@ -86,6 +87,7 @@ IDS = (
     "claim_id",
     "list_id",
     "import_id",
+    "campaign_id",
 )
 WORDS = ("staff_no", "number", "inpatient_no", "his_patient_no", "id_no", "name", "phone")
 
@@ -321,7 +323,9 @@ class About:
             **self.own,
         )
         claim = ClaimBatch(budget_year=2026, amount_fen=100, **by, **self.own)
-        return {"account_id": card, "list_id": lost, "batch_id": batch, "claim_id": claim}
+        told = NoticeCampaign(name=self.serial, least_fen=1, **by, **self.own)
+        lost_and_told = {"list_id": lost, "campaign_id": told}
+        return lost_and_told | {"account_id": card, "batch_id": batch, "claim_id": claim}
 
     def _order(self, about: dict[str, Any]) -> PaymentOrder:
         return PaymentOrder(

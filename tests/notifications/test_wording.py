@@ -35,6 +35,7 @@ TOLD = {
     "PAYMENT_DUE",
     "AID_DECIDED",
     "LINE_ANSWERED",
+    "CLEARANCE_NOTICE",
     "EXCESS_OFFERED",
 }
 

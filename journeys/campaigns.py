@@ -1,0 +1,287 @@
+"""Telling every holder that money is waiting: drafted, published, sent, and complete only with two
+channels and a hotline (GZ-7)."""
+
+from collections import Counter
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session as Db
+
+from journeys.counterparts import Counterparts
+from models.audit import audit
+from models.campaign import CampaignState, NoticeCampaign, PublicNotice, WrongNumber
+from models.db import Session, new_id, rows
+from models.hospital import setting
+from models.message import MessageState
+from models.queue import defer
+from models.sealing import blind_index
+from notifications.many import Word, tell_all
+from policies.access import Actor
+from policies.campaign import NoticeChannel, check_complete
+from policies.refusals import Refused
+
+TEMPLATE = "CLEARANCE_NOTICE"
+AT_ONCE = 1000
+"""Holders who are told in one transaction: a kill in between loses and doubles nobody."""
+
+UNDER_WAY = (MessageState.QUEUED, MessageState.SENDING, MessageState.UNKNOWN)
+
+_AUDIENCE = """
+SELECT p.patient_id, sum(-a.balance_fen)::bigint AS fen
+FROM prepay_account p
+JOIN account a ON a.hospital_id = :hospital_id AND a.kind = 'OUTPATIENT_PREPAY'
+              AND a.owner = p.id::text AND a.balance_fen < 0
+WHERE p.hospital_id = :hospital_id AND NOT EXISTS (
+    SELECT FROM message m WHERE m.hospital_id = :hospital_id AND m.key = :key || p.patient_id)
+GROUP BY p.patient_id HAVING sum(-a.balance_fen) >= :least_fen
+LIMIT :at_once
+"""
+
+_TOLD = """
+SELECT state, route, count(*) AS people FROM message
+WHERE hospital_id = :hospital_id AND template = :template AND starts_with(key, :key)
+GROUP BY state, route
+"""
+
+_PEOPLE = """
+SELECT patient_id, state, route, answer, created_at FROM message
+WHERE hospital_id = :hospital_id AND template = :template AND starts_with(key, :key)
+  AND (CAST(:state AS text) IS NULL OR state = :state)
+  AND (CAST(:after AS uuid) IS NULL OR patient_id > :after)
+ORDER BY patient_id LIMIT 500
+"""
+
+_ATTEMPTS = """
+INSERT INTO contact_attempt (id, hospital_id, account_id, key, at, channel, result, by, note)
+SELECT gen_random_uuid(), m.hospital_id, p.id, 'message:' || m.id || ':' || p.id,
+       coalesce(m.claimed_at, m.created_at),
+       CASE m.route WHEN 'SMS' THEN 'SMS' ELSE 'WECHAT' END,
+       CASE m.state WHEN 'FAILED' THEN 'UNDELIVERED' ELSE 'NO_ANSWER' END, 'system', ''
+FROM message m JOIN prepay_account p ON p.patient_id = m.patient_id
+WHERE m.hospital_id = :hospital_id AND m.template = :template
+  AND m.state IN ('SENT', 'DELIVERED', 'FAILED') AND m.attempts > 0
+ON CONFLICT (hospital_id, key) DO NOTHING
+"""
+
+_WRONG = """
+INSERT INTO contact_attempt (id, hospital_id, account_id, key, at, channel, result, by, note)
+SELECT gen_random_uuid(), p.hospital_id, p.id, 'wrong-number:' || :number_id || ':' || p.id,
+       :at, 'SMS', 'WRONG_NUMBER', :by, ''
+FROM prepay_account p JOIN patient holder ON holder.id = p.patient_id
+WHERE p.hospital_id = :hospital_id AND holder.phone_index = :phone_index
+ON CONFLICT (hospital_id, key) DO NOTHING
+"""
+
+
+def draft(actor: Actor, outside: Counterparts, name: str, least_fen: int) -> dict[str, Any]:
+    """A new campaign; nobody is told yet."""
+    now = outside.now()
+    with Session.begin() as db:
+        campaign = NoticeCampaign(
+            hospital_id=actor.hospital_id,
+            state=CampaignState.DRAFT,
+            name=name,
+            least_fen=least_fen,
+            made_by=actor.name,
+            made_at=now,
+        )
+        db.add(campaign)
+        db.flush()
+        campaign.start(db, at=now, by=actor.name, why=name)
+        return _shown(db, campaign)
+
+
+def publish(
+    actor: Actor,
+    campaign_id: UUID,
+    *,
+    channel: NoticeChannel,
+    place: str,
+    from_on: date,
+    snapshot_sha256: str,
+) -> dict[str, Any]:
+    """Write down where it was made public; the same place again changes nothing."""
+    with Session.begin() as db:
+        campaign = NoticeCampaign.locked(db, actor.hospital_id, campaign_id)
+        row = insert(PublicNotice).values(
+            id=new_id(),
+            hospital_id=actor.hospital_id,
+            campaign_id=campaign.id,
+            channel=channel,
+            place=place,
+            from_on=from_on,
+            snapshot_sha256=snapshot_sha256,
+            by=actor.name,
+        )
+        db.execute(row.on_conflict_do_nothing())
+        return _shown(db, campaign)
+
+
+def send(actor: Actor, outside: Counterparts, campaign_id: UUID) -> dict[str, Any]:
+    """Begin to tell every holder, or go on after a stop. Refused CAMPAIGN_HOTLINE_MISSING."""
+    now = outside.now()
+    with Session.begin() as db:
+        campaign = NoticeCampaign.locked(db, actor.hospital_id, campaign_id)
+        if not _hotline(db, actor.hospital_id):
+            raise Refused("CAMPAIGN_HOTLINE_MISSING")
+        if campaign.state in {CampaignState.DRAFT, CampaignState.STOPPED}:
+            campaign.move(db, CampaignState.SENDING, at=now, by=actor.name)
+            _queue(db, campaign)
+            subject = f"campaign:{campaign.id}"
+            audit(db, actor.hospital_id, actor.name, "campaign sent", subject, at=now)
+        return _shown(db, campaign)
+
+
+def stop(actor: Actor, outside: Counterparts, campaign_id: UUID, *, why: str) -> dict[str, Any]:
+    """Tell nobody else; what was told stays told."""
+    with Session.begin() as db:
+        campaign = NoticeCampaign.locked(db, actor.hospital_id, campaign_id)
+        if campaign.state == CampaignState.COMPLETE:
+            raise Refused("CAMPAIGN_IS_COMPLETE")
+        if campaign.state != CampaignState.STOPPED:
+            campaign.move(db, CampaignState.STOPPED, at=outside.now(), by=actor.name, why=why)
+        return _shown(db, campaign)
+
+
+def complete(actor: Actor, outside: Counterparts, campaign_id: UUID) -> dict[str, Any]:
+    """Close a campaign that did what article 7 asks (T2); said again it changes nothing.
+
+    Refused CAMPAIGN_STILL_SENDING, CAMPAIGN_HOTLINE_MISSING, CAMPAIGN_NEEDS_CHANNELS.
+    """
+    with Session.begin() as db:
+        campaign = NoticeCampaign.locked(db, actor.hospital_id, campaign_id)
+        if campaign.state != CampaignState.COMPLETE:
+            told = _told(campaign)
+            waiting = sum(n for (state, _), n in told.items() if state in UNDER_WAY)
+            waiting += len(_next_holders(db, campaign, AT_ONCE))
+            check_complete(_channels(db, campaign, told), _hotline(db, actor.hospital_id), waiting)
+            if campaign.state != CampaignState.SENDING:
+                raise Refused("CAMPAIGN_STILL_SENDING", waiting=0)
+            campaign.move(db, CampaignState.COMPLETE, at=outside.now(), by=actor.name)
+        return _shown(db, campaign)
+
+
+def send_campaign(
+    outside: Counterparts, hospital_id: UUID, campaign_id: UUID, *, at_once: int = AT_ONCE
+) -> int:
+    """Tell the next holders, then queue itself until all are told; how many were told now."""
+    with Session.begin() as db:
+        campaign = NoticeCampaign.locked(db, hospital_id, campaign_id)
+        if campaign.state != CampaignState.SENDING:
+            return 0
+        holders = _next_holders(db, campaign, at_once)
+        words = [
+            Word(
+                key=f"{campaign.key}{row['patient_id']}",
+                patient_id=row["patient_id"],
+                values={"amount_fen": row["fen"]},
+            )
+            for row in holders
+        ]
+        told = tell_all(
+            db, hospital_id=hospital_id, template=TEMPLATE, words=words, at=outside.now()
+        )
+        if holders:
+            _queue(db, campaign)
+        return told
+
+
+def note_attempts(outside: Counterparts, hospital_id: UUID) -> int:
+    """Count what campaigns reached nobody with as evidence of having tried (GZ-8.1)."""
+    with Session.begin() as db:
+        found = {"hospital_id": hospital_id, "template": TEMPLATE}
+        return int(db.execute(text(_ATTEMPTS), found).rowcount)  # type: ignore[attr-defined]
+
+
+def wrong_number(actor: Actor, outside: Counterparts, phone: str) -> dict[str, Any]:
+    """Somebody says that a number is not the patient's: no SMS goes there again (rank 23)."""
+    now, index = outside.now(), blind_index(phone)
+    with Session.begin() as db:
+        new = WrongNumber.keep(db, actor.hospital_id, index, now, actor.name)
+        found = {"hospital_id": actor.hospital_id, "phone_index": index, "at": now}
+        db.execute(text(_WRONG), found | {"by": actor.name, "number_id": index.hex()[:16]})
+        if new:
+            audit(db, actor.hospital_id, actor.name, "wrong number", "phone", at=now)
+    return {"stopped": True}
+
+
+def view(actor: Actor, campaign_id: UUID) -> dict[str, Any]:
+    """One campaign: how many were told how, what is waiting, where it is public."""
+    with Session() as db:
+        return _shown(db, NoticeCampaign.locked(db, actor.hospital_id, campaign_id))
+
+
+def campaigns(actor: Actor) -> list[dict[str, Any]]:
+    """All campaigns, the newest first."""
+    with Session() as db:
+        query = select(NoticeCampaign).where(NoticeCampaign.hospital_id == actor.hospital_id)
+        found = db.scalars(query.order_by(NoticeCampaign.id.desc())).all()
+        return [_shown(db, campaign) for campaign in found]
+
+
+def people(
+    actor: Actor, campaign_id: UUID, state: str | None, after: UUID | None
+) -> list[dict[str, Any]]:
+    """What became of the message to each holder, 500 a page by patient; no names."""
+    with Session() as db:
+        campaign = NoticeCampaign.locked(db, actor.hospital_id, campaign_id)
+    return rows(_PEOPLE, **_about(campaign), state=state, after=after)
+
+
+def _next_holders(db: Db, campaign: NoticeCampaign, at_once: int) -> list[dict[str, Any]]:
+    facts = {
+        "hospital_id": campaign.hospital_id,
+        "key": campaign.key,
+        "least_fen": campaign.least_fen,
+        "at_once": at_once,
+    }
+    return [dict(row) for row in db.execute(text(_AUDIENCE), facts).mappings()]
+
+
+def _about(campaign: NoticeCampaign) -> dict[str, Any]:
+    return {"hospital_id": campaign.hospital_id, "template": TEMPLATE, "key": campaign.key}
+
+
+def _told(campaign: NoticeCampaign) -> Counter[tuple[str, str]]:
+    found = rows(_TOLD, **_about(campaign))
+    return Counter({(row["state"], row["route"]): row["people"] for row in found})
+
+
+def _channels(db: Db, campaign: NoticeCampaign, told: Counter[tuple[str, str]]) -> set[str]:
+    reached = {route for state, route in told if state in {"SENT", "DELIVERED"}}
+    query = select(PublicNotice.channel).where(PublicNotice.campaign_id == campaign.id)
+    return reached | set(db.scalars(query))
+
+
+def _hotline(db: Db, hospital_id: UUID) -> str:
+    return setting(db, hospital_id, "service_phone")
+
+
+def _queue(db: Db, campaign: NoticeCampaign) -> None:
+    defer(
+        db,
+        "send_campaign",
+        hospital_id=str(campaign.hospital_id),
+        campaign_id=str(campaign.id),
+        lock=f"campaign:{campaign.id}",
+    )
+
+
+def _shown(db: Db, campaign: NoticeCampaign) -> dict[str, Any]:
+    told = _told(campaign)
+    return {
+        "id": campaign.id,
+        "state": campaign.state,
+        "name": campaign.name,
+        "least_fen": campaign.least_fen,
+        "made_by": campaign.made_by,
+        "hotline": _hotline(db, campaign.hospital_id),
+        "channels": sorted(_channels(db, campaign, told)),
+        "told": [
+            {"state": state, "route": route, "people": people}
+            for (state, route), people in sorted(told.items())
+        ],
+    }
