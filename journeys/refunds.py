@@ -10,6 +10,7 @@ from journeys.counterparts import Counterparts
 from journeys.settings import refund_checker_present
 from models.db import Session
 from models.hospital import setting
+from models.paid_ahead import PaidAhead
 from models.refund import Refund, RefundLeg, RefundState
 from models.refund_request import RefundRequest, RequestState
 from models.visit import Visit
@@ -46,6 +47,7 @@ def check_refund(
             refunds.reject(db, refund, by=actor.name, now=now, note=note)
             Visit.keep_item(db, refund.id, now)
             RefundRequest.follow(db, refund.id, at=now, by=actor.name)
+            PaidAhead.go_on(db, refund.id, by=actor.name, at=now)
     return view_refund(actor, refund_id)
 
 

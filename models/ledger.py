@@ -34,8 +34,8 @@ class AccountKind(StrEnum):
 
     Owners: CASH a channel (WECHAT, CASH, CARD); FUND_RECEIVABLE a fund; PATIENT_RECEIVABLE an
     admission or visit; OUTPATIENT_PREPAY and TREASURY_TURNED_OVER a prepay account;
-    INPATIENT_DEPOSIT an admission; COURSE_PREPAY a course plan; VISIT_PAYMENT an outpatient visit;
-    TREASURY_HELD a turnover batch; REFUND_IN_TRANSIT a refund; HOSPITAL_ADVANCE, REVENUE and
+    INPATIENT_DEPOSIT an admission; COURSE_PREPAY a plan paid ahead; VISIT_PAYMENT an outpatient
+    visit; TREASURY_HELD a turnover batch; REFUND_IN_TRANSIT a refund; HOSPITAL_ADVANCE, REVENUE and
     SUSPENSE whatever names the item, or nothing.
     """
 

@@ -31,12 +31,14 @@ OPEN_STATES = (OrderState.CREATED, OrderState.WAITING)
 
 class Purpose(StrEnum):
     """What the money is for. DEPOSIT is under the quota (GZ-17); TOP_UP is outpatient prepayment
-    and needs a filed exception (GZ-6); the others pay a bill that exists."""
+    and needs a filed exception (GZ-6); PAID_AHEAD pays a plan of article 9 (GZ-9); the others pay a
+    bill that exists."""
 
     DEPOSIT = "DEPOSIT"
     SETTLEMENT = "SETTLEMENT"
     VISIT = "VISIT"
     TOP_UP = "TOP_UP"
+    PAID_AHEAD = "PAID_AHEAD"
 
 
 class Route(StrEnum):

@@ -9,6 +9,7 @@ from models import ledger, receipt
 from models.admission import Admission, AdmissionState
 from models.classification import may_still_keep
 from models.ledger import AccountKind, Line, NewLot
+from models.paid_ahead import AheadState, PaidAhead
 from models.patient import Patient
 from models.payment_order import PaymentOrder, Purpose
 from models.prepay_account import PrepayAccount
@@ -84,12 +85,34 @@ def topped_up(db: Db, order: PaymentOrder, now: datetime) -> None:
         )
 
 
+def paid_ahead(db: Db, order: PaymentOrder, now: datetime) -> None:
+    """A plan of article 9 is paid (GZ-9): a lot of its own account, so that the rest can go back.
+
+    A second payment is kept like any other and becomes a work item.
+    """
+    plan = db.get_one(PaidAhead, order.subject_id, with_for_update=True)
+    _store(db, order, AccountKind.COURSE_PREPAY, now)
+    _receipt(db, order, now)
+    if plan.state == AheadState.OPEN:
+        plan.move(db, AheadState.RUNNING, at=now, by=order.asked_by)
+    else:
+        open_item(
+            db,
+            hospital_id=plan.hospital_id,
+            kind="PAID_AHEAD_TWICE",
+            subject=f"paid-ahead:{plan.id}",
+            at=now,
+            note="这个疗程或专款已付过款，又到账一笔，请办理退还",
+        )
+
+
 orders.ON_PAID.update(
     {
         Purpose.DEPOSIT: deposit_arrived,
         Purpose.SETTLEMENT: deposit_arrived,
         Purpose.VISIT: visit_paid,
         Purpose.TOP_UP: topped_up,
+        Purpose.PAID_AHEAD: paid_ahead,
     }
 )
 

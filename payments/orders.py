@@ -33,6 +33,7 @@ DESCRIPTIONS = {
     Purpose.SETTLEMENT: "出院结算补缴",
     Purpose.VISIT: "门诊就诊费用",
     Purpose.TOP_UP: "门诊预交金",
+    Purpose.PAID_AHEAD: "疗程或专项费用",
 }
 """What the payer reads in WeChat: never a diagnosis or a department."""
 

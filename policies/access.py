@@ -42,6 +42,7 @@ ROLES: dict[str, frozenset[str]] = {
             "refund:request",
             "outpatient:act",
             "holder:contact",
+            "paid-ahead:keep",
         }
     ),
     "FINANCE_MAKER": frozenset(
@@ -56,6 +57,7 @@ ROLES: dict[str, frozenset[str]] = {
             "kpi:read",
             "ledger:read",
             "filing:draft",
+            "paid-ahead:keep",
             "clearance:read",
             "clearance:make",
             "holder:contact",
@@ -70,6 +72,7 @@ ROLES: dict[str, frozenset[str]] = {
             "kpi:read",
             "ledger:read",
             "clearance:read",
+            "exclusion:approve",
         }
     ),
     "FINANCE_HEAD": frozenset(
@@ -84,6 +87,7 @@ ROLES: dict[str, frozenset[str]] = {
             "filing:approve",
             "clearance:read",
             "clearance:approve",
+            "exclusion:approve",
         }
     ),
     "INSURANCE_OFFICE": frozenset(

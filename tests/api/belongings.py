@@ -9,27 +9,22 @@ from typing import Any
 from uuid import UUID
 
 from models.admission import Admission
-from models.campaign import NoticeCampaign
-from models.census import CensusImport
 from models.consent import Consent
 from models.daily_bill import BillQuestion, DailyBill
 from models.db import Base, Session, new_id
-from models.filing import PrepayFiling, Publication
 from models.insurance import Encounter, InsuranceCall
 from models.login import digest
 from models.message import Message, PrintJob
 from models.patient import Patient
 from models.payment_order import PaymentOrder
-from models.prepay_account import PrepayAccount
 from models.receipt import Receipt
 from models.refund import Refund, RefundLeg
 from models.refund_request import RefundRequest
 from models.settlement import Settlement
 from models.staff import Device, Staff
-from models.turnover import ClaimBatch, TurnoverBatch
-from models.unreturnable import UnreturnableFiling
 from models.visit import Visit, VisitItem
 from models.work_item import WorkItem
+from tests.api.stored_belongings import StoredMoney
 from tests.people import House
 
 DAY = "2026-01-05"
@@ -88,6 +83,8 @@ IDS = (
     "list_id",
     "import_id",
     "campaign_id",
+    "plan_id",
+    "classification_id",
 )
 WORDS = ("staff_no", "number", "inpatient_no", "his_patient_no", "id_no", "name", "phone")
 
@@ -122,7 +119,8 @@ def _rows(house: House, patient: Patient, stay: Admission) -> dict[str, Base]:
     """Path parameter -> row, in an order in which they can be stored."""
     about = About(house, patient, stay)
     made = about.money() | about.bill() | about.ward() | about.office()
-    return made | about.law() | about.old_money()
+    stored = StoredMoney(patient.id, house.now(), about.serial, house.hospital_id)
+    return made | stored.law() | stored.course() | stored.old_money()
 
 
 @dataclass
@@ -264,68 +262,6 @@ class About:
             "staff": staff,
             "device_id": Device(name=self.serial, kind="DESK", **self.own),
         }
-
-    def law(self) -> dict[str, Base]:
-        """An approved filing and where it is shown; a dump of old cards."""
-        filing = PrepayFiling(
-            state="APPROVED",
-            scenes=["EMERGENCY"],
-            groups=[],
-            authority="市卫生健康局",
-            drafted_by="test",
-            drafted_at=self.house.now(),
-            approved_on=date(2025, 6, 20),
-            document_no=f"备{self.serial}",
-            **self.own,
-        )
-        shown = Publication(
-            filing_id=filing.id,
-            channel="WEBSITE",
-            place=f"https://{self.serial}.example",
-            from_on=date(2025, 6, 25),
-            snapshot_sha256="a" * 64,
-            recorded_by="test",
-            recorded_at=self.house.now(),
-            **self.own,
-        )
-        dump = CensusImport(
-            source=self.serial,
-            digest=self.serial,
-            state="REFUSED",
-            prepared_by="test",
-            prepared_at=self.house.now(),
-            files=[],
-            report={"rows": {}, "standing": "NEW", "blocked": True, "findings": {}, "totals": {}},
-            **self.own,
-        )
-        return {"filing_id": filing, "publication_id": shown, "import_id": dump}
-
-    def old_money(self) -> dict[str, Base]:
-        """An old card, a list of lost holders, a turnover that was called off, a claim."""
-        by = {"made_by": "test", "made_at": self.house.now()}
-        card = PrepayAccount(
-            patient_id=self.patient.id,
-            source="CENSUS",
-            card_no=self.serial,
-            last_activity_on=date(2022, 1, 1),
-            **self.own,
-        )
-        lost = UnreturnableFiling(period=self.serial, accounts=0, total_fen=0, **by, **self.own)
-        batch = TurnoverBatch(
-            state="CANCELLED",
-            year=2025,
-            as_of=date(2025, 12, 31),
-            reading="ACCOUNT_ACTIVITY",
-            rule_pack="test",
-            accounts=0,
-            total_fen=0,
-            **by,
-            **self.own,
-        )
-        claim = ClaimBatch(budget_year=2026, amount_fen=100, **by, **self.own)
-        told = NoticeCampaign(name=self.serial, least_fen=1, **by, **self.own)
-        lost_and_told = {"list_id": lost, "campaign_id": told}
-        return lost_and_told | {"account_id": card, "batch_id": batch, "claim_id": claim}
 
     def _order(self, about: dict[str, Any]) -> PaymentOrder:
         return PaymentOrder(

@@ -18,6 +18,7 @@ from policies.money_kind import (
     kind_of,
     may_be_taken,
 )
+from policies.money_words import money_words
 
 ORDERED = ("O-88",)
 
@@ -129,3 +130,8 @@ def test_other_never_passes_without_a_second_person(money):
     if kind_of(money) == "NOT_PREPAY:OTHER":
         assert money.claim.approved
         assert money.claim.reason
+
+
+def test_every_answer_has_words():
+    assert set(money_words()) == ANSWERS
+    assert all(set(words) == {"say", "next"} for words in money_words().values())

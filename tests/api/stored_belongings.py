@@ -1,0 +1,124 @@
+"""What a path can name about stored outpatient money: filings, courses, old cards, turnover."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from models.campaign import NoticeCampaign
+from models.census import CensusImport
+from models.classification import Classification
+from models.db import Base, new_id
+from models.filing import PrepayFiling, Publication
+from models.paid_ahead import PaidAhead
+from models.prepay_account import PrepayAccount
+from models.turnover import ClaimBatch, TurnoverBatch
+from models.unreturnable import UnreturnableFiling
+
+
+@dataclass
+class StoredMoney:
+    """Makes the rows of one patient. ``serial`` is theirs alone."""
+
+    patient_id: UUID
+    at: datetime
+    serial: str
+    hospital_id: UUID
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """What every row has."""
+        return {"id": new_id(), "hospital_id": self.hospital_id}
+
+    def law(self) -> dict[str, Base]:
+        """An approved filing and where it is shown; a dump of old cards."""
+        filing = PrepayFiling(
+            state="APPROVED",
+            scenes=["EMERGENCY"],
+            groups=[],
+            authority="市卫生健康局",
+            drafted_by="test",
+            drafted_at=self.at,
+            approved_on=date(2025, 6, 20),
+            document_no=f"备{self.serial}",
+            **self.own,
+        )
+        shown = Publication(
+            filing_id=filing.id,
+            channel="WEBSITE",
+            place=f"https://{self.serial}.example",
+            from_on=date(2025, 6, 25),
+            snapshot_sha256="a" * 64,
+            recorded_by="test",
+            recorded_at=self.at,
+            **self.own,
+        )
+        dump = CensusImport(
+            source=self.serial,
+            digest=self.serial,
+            state="REFUSED",
+            prepared_by="test",
+            prepared_at=self.at,
+            files=[],
+            report={"rows": {}, "standing": "NEW", "blocked": True, "findings": {}, "totals": {}},
+            **self.own,
+        )
+        return {"filing_id": filing, "publication_id": shown, "import_id": dump}
+
+    def course(self) -> dict[str, Base]:
+        """A course, and what was said of its money."""
+        plan = PaidAhead(
+            state="OPEN",
+            code="COURSE",
+            patient_id=self.patient_id,
+            course="REHABILITATION",
+            units=2,
+            price_fen=100,
+            proof="",
+            reason="",
+            opened_by="test",
+            opened_at=self.at,
+            client_key=self.serial,
+            request_hash=self.serial,
+            **self.own,
+        )
+        asked = Classification(
+            patient_id=self.patient_id,
+            subject_id=plan.id,
+            amount_fen=100,
+            answer="ORDINARY_PAYMENT_PENDING_INVOICE",
+            order_ids=[],
+            rules={},
+            asked_by="test",
+            client_key=self.serial,
+            at=self.at,
+            **self.own,
+        )
+        return {"plan_id": plan, "classification_id": asked}
+
+    def old_money(self) -> dict[str, Base]:
+        """An old card, a list of lost holders, a turnover that was called off, a claim."""
+        by = {"made_by": "test", "made_at": self.at}
+        card = PrepayAccount(
+            patient_id=self.patient_id,
+            source="CENSUS",
+            card_no=self.serial,
+            last_activity_on=date(2022, 1, 1),
+            **self.own,
+        )
+        lost = UnreturnableFiling(period=self.serial, accounts=0, total_fen=0, **by, **self.own)
+        batch = TurnoverBatch(
+            state="CANCELLED",
+            year=2025,
+            as_of=date(2025, 12, 31),
+            reading="ACCOUNT_ACTIVITY",
+            rule_pack="test",
+            accounts=0,
+            total_fen=0,
+            **by,
+            **self.own,
+        )
+        claim = ClaimBatch(budget_year=2026, amount_fen=100, **by, **self.own)
+        told = NoticeCampaign(name=self.serial, least_fen=1, **by, **self.own)
+        lost_and_told = {"list_id": lost, "campaign_id": told}
+        return lost_and_told | {"account_id": card, "batch_id": batch, "claim_id": claim}
