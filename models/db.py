@@ -5,6 +5,7 @@ waits inside either.
 import threading
 from typing import Any
 from uuid import UUID
+from weakref import WeakSet
 
 import uuid_utils.compat
 from sqlalchemy import BigInteger, Connection, Engine, MetaData, create_engine, event, text
@@ -97,17 +98,20 @@ def assert_nothing_open() -> None:
     """Raise if this thread holds a transaction. Every adapter calls it before it asks anyone
     anything.
     """
-    if getattr(_open_here, "count", 0):
+    if any(session.in_transaction() for session in _begun_here()):
         raise TransactionOpen("no transaction may be open while waiting for an outside system")
 
 
+def _begun_here() -> WeakSet[SqlSession]:
+    """The sessions that ever began a transaction in this thread and are still alive.
+
+    They are asked, not counted: a transaction whose connection died in the commit ends without the
+    event that would count it down, and its thread could never ask anybody again.
+    """
+    begun: WeakSet[SqlSession] = _open_here.__dict__.setdefault("sessions", WeakSet())
+    return begun
+
+
 @event.listens_for(Session, "after_transaction_create")
-def _opened(_session: SqlSession, transaction: SessionTransaction) -> None:
-    if transaction.parent is None:
-        _open_here.count = getattr(_open_here, "count", 0) + 1
-
-
-@event.listens_for(Session, "after_transaction_end")
-def _ended(_session: SqlSession, transaction: SessionTransaction) -> None:
-    if transaction.parent is None:
-        _open_here.count = getattr(_open_here, "count", 0) - 1
+def _opened(session: SqlSession, _transaction: SessionTransaction) -> None:
+    _begun_here().add(session)

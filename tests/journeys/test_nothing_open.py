@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime
 from typing import Any, get_type_hints
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 
 from config import Connections
 from journeys import deposits, refunds, words
@@ -146,7 +147,7 @@ def test_refunds_messages_and_insurance_stop_too(stage):
     assert till.theirs(stage) == 20_000
 
 
-def test_the_count_survives_failures_savepoints_and_other_threads(engine):
+def test_it_survives_failures_savepoints_and_other_threads(engine):
     assert_nothing_open()
     with pytest.raises(NotFound), Session.begin() as db:
         db.execute(select(1))
@@ -169,3 +170,18 @@ def test_the_count_survives_failures_savepoints_and_other_threads(engine):
         db.execute(select(1))
         db.rollback()
         assert_nothing_open()
+
+
+@pytest.mark.parametrize("begin", [Session, Session.begin])
+def test_a_connection_that_was_killed_leaves_nothing_open(engine, begin):
+    """Else the thread could never ask anybody again: every payment over it would be a 500."""
+    with pytest.raises(OperationalError), begin() as db:
+        pid = db.scalar(text("SELECT pg_backend_pid()"))
+        with engine.connect() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    assert_nothing_open()
+    with begin() as db:
+        assert db.scalar(text("SELECT 1")) == 1
+        with pytest.raises(TransactionOpen):
+            assert_nothing_open()
+    assert_nothing_open()
