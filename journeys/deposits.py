@@ -77,13 +77,14 @@ def refund_part(
     """Ask for part of a held deposit back during the stay; another person must approve it (GZ-17,
     B4.6).
     """
-    now = outside.now()
+    now, key = outside.now(), f"{actor.name}:{key}"
     with Session.begin() as db:
         stay = stay_for(db, actor, admission_id, "OWN", lock=True)
+        asked_before = refunds.find(db, stay.hospital_id, key) is not None
         refund = refunds.request(
             db,
             hospital_id=stay.hospital_id,
-            key=f"{actor.name}:{key}",
+            key=key,
             reason=reason,
             kind=AccountKind.INPATIENT_DEPOSIT,
             owner=str(stay.id),
@@ -93,7 +94,8 @@ def refund_part(
             by=actor.name,
             now=now,
         )
-        took_step(db, stay, actor, "deposit-refund", now, amount_fen=amount_fen)
+        if not asked_before:
+            took_step(db, stay, actor, "deposit-refund", now, amount_fen=amount_fen)
         return refund.id
 
 

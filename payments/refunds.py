@@ -77,6 +77,11 @@ def request(
     return refund
 
 
+def find(db: Db, hospital_id: UUID, key: str) -> Refund | None:
+    """The refund that this key already asked for."""
+    return db.scalar(select(Refund).where(Refund.hospital_id == hospital_id, Refund.key == key))
+
+
 def approve(db: Db, refund: Refund, *, by: str, now: datetime) -> None:
     """The second person says yes: the legs are queued. The requester may not
     (SAME_PERSON_FORBIDDEN). Said again it changes nothing.
@@ -149,7 +154,7 @@ def reroute(db: Db, refund: Refund, *, by: str, now: datetime) -> None:
 
 
 def _known(db: Db, hospital_id: UUID, key: str, content: str) -> Refund | None:
-    there = db.scalar(select(Refund).where(Refund.hospital_id == hospital_id, Refund.key == key))
+    there = find(db, hospital_id, key)
     if there and there.request_hash != content:
         raise Conflict("IDEMPOTENCY_CONFLICT")
     return there

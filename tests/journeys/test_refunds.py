@@ -6,9 +6,10 @@ from datetime import timedelta
 from threading import Barrier
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from journeys import deposits, discharge, refunds, settlement_view
+from models.admission import AdmissionStep
 from models.db import Session
 from models.ledger import AccountKind
 from models.patient import Patient
@@ -141,6 +142,9 @@ def test_a_refund_is_asked_once_for_a_key_and_never_beyond_the_balance(stage):
     with pytest.raises(Refused, match="AMOUNT_NOT_POSITIVE"):
         till.ask_back(stage, stay, 0)
     assert till.held(stage, stay) == 20_000
+    with Session() as db:
+        steps = select(AdmissionStep.step).where(AdmissionStep.admission_id == stay.id)
+        assert db.scalars(steps).all().count("deposit-refund") == 1
 
 
 def test_what_the_window_hands_over_is_handed_over_once(stage):
