@@ -7,7 +7,7 @@ COMPILE := $(BIN) -m piptools compile --quiet --strip-extras --generate-hashes -
 	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run migrate worker verify-audit test prove-secrets drill clauses bench check format requirements
+.PHONY: help demo run migrate worker verify-audit test prove prove-secrets drill clauses bench check format requirements
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,9 @@ verify-audit: .venv/ready ## HOSPITAL=code: is the audit trail whole, by itself 
 
 test: .venv/ready-to-develop ## All tests, then the clause table. XIANZHEN_POSTGRES=system takes the machine's PostgreSQL
 	$(BIN) -m pytest -n 2 --clauses $(ARGS)
+
+prove: .venv/ready-to-develop ## Kill, cut and delay everything under random stays; writes docs/reliability.md. ARGS="stays --seed 7 --operations 500"
+	@$(BIN) -m tests.prove $(ARGS)
 
 prove-secrets: .venv/ready-to-develop ## Long: 1,000 people searched for on every disk, a key retired under kills, 1,000 tamperings; rows in docs/reliability.md
 	@$(BIN) -m tests.prove.at_rest $(ARGS)

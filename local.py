@@ -90,11 +90,11 @@ def house(
         if rehearsed:
             environment["REHEARSAL_DATE"] = rehearsed.isoformat()
         code, is_new = hospital_code(new_hospital)
-        start_outside(children, code, outside, url, rehearsed)
+        start_outside(children, CONNECTIONS.parent, code, outside, url, rehearsed)
         run("-m", "alembic", "upgrade", "head", env=environment)
         start_app(children, url, environment)
         if is_new:
-            found(code, environment)
+            write_secret(HOME / f"{code}.json", json.dumps(found(code, environment), indent=1))
         children.wait_for("api", lambda: answers(f"{url}/readyz"))
         write_environment(environment)
         known = json.loads((HOME / f"{code}.json").read_text("utf8"))
@@ -102,10 +102,15 @@ def house(
 
 
 def start_outside(
-    children: Children, code: str, outside: str, url: str, rehearsed: date | None
+    children: Children,
+    directory: Path,
+    code: str,
+    outside: str,
+    url: str,
+    rehearsed: date | None = None,
 ) -> None:
     """Start the simulator, which keeps the keys that it once made, and set its clock."""
-    place = ["--dir", str(CONNECTIONS.parent), "--port", outside.rpartition(":")[2]]
+    place = ["--dir", str(directory), "--port", outside.rpartition(":")[2]]
     named = f"{code}:{HOSPITAL['name']}:{INSURANCE_PROFILE}"
     run("-m", "simulator", "init", *place, "--hospital", named)
     serve = [sys.executable, "-m", "simulator", "serve", *place, "--app-url", url]
@@ -137,8 +142,8 @@ def hospital_code(new: bool) -> tuple[str, bool]:
     return f"DEMO{len(known) + 1}", True
 
 
-def found(code: str, environment: dict[str, str]) -> None:
-    """Create the hospital, its first administrator and the HIS's key, and keep what they got."""
+def found(code: str, environment: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Create the hospital, its first administrator and the HIS's key; what both need to come in."""
     options = [part for name, value in HOSPITAL.items() for part in (f"--{name}", value)]
     someone = [part for name, value in ADMINISTRATOR.items() for part in (f"--{name}", value)]
     command = ["-m", "flask", "--app", "wsgi"]
@@ -146,7 +151,7 @@ def found(code: str, environment: dict[str, str]) -> None:
     staff = ["staff", "create-administrator", "--hospital", code, *someone]
     first = told_by(run(*command, *staff, env=environment))
     his = told_by(run(*command, "his-key", "create", "--hospital", code, env=environment))
-    known = {
+    return {
         "administrator": {
             "staff_no": ADMINISTRATOR["staff-no"],
             "password": first["password"],
@@ -154,7 +159,6 @@ def found(code: str, environment: dict[str, str]) -> None:
         },
         "his": {"key_id": his["key id"], "secret": his["secret"]},
     }
-    write_secret(HOME / f"{code}.json", json.dumps(known, indent=1))
 
 
 def play(scene: dict[str, Any]) -> int:

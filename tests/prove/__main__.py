@@ -1,0 +1,48 @@
+"""``python -m tests.prove [scenario…] [--seed N] [--operations N] [--no-report]``
+
+Runs the scenarios (all when none is named), prints what they found, writes their rows into
+docs/reliability.md and ends with 0 only if everything held. A new scenario is a module with
+``run(seed, operations) -> list[Figure]`` and a line in ``SCENARIOS``.
+"""
+
+import argparse
+import random
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from tests.prove import report, stays
+from tests.prove.report import Figure
+
+SCENARIOS: dict[str, Callable[[int, int], list[Figure]]] = {"stays": stays.run}
+OPERATIONS = 20_000
+
+say = Console(soft_wrap=True, highlight=False, markup=False)
+
+
+def main() -> int:
+    """Run what was named."""
+    parser = argparse.ArgumentParser(prog="python -m tests.prove", description=__doc__)
+    parser.add_argument("scenarios", nargs="*", metavar="scenario", default=[])
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--operations", type=int, default=OPERATIONS)
+    parser.add_argument("--no-report", action="store_true", help="leave the document alone")
+    told = parser.parse_args()
+    figures = []
+    for name in told.scenarios or SCENARIOS:
+        say.print(f"{name}: seed {told.seed}")
+        begun = time.monotonic()
+        figures += SCENARIOS[name](told.seed, told.operations)
+        say.print(f"{name}: {time.monotonic() - begun:.0f} s")
+    for figure in figures:
+        say.print(("held: " if figure.held else "NOT HELD: ") + figure.figure)
+    if not told.no_report:
+        report.write(figures, datetime.now(UTC).date())
+    return 0 if all(figure.held for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,291 @@
+"""The house under proof: every part is a real process, can be killed at any moment, and comes back.
+
+``with house(directory, seed) as h:`` starts PostgreSQL, Valkey, the simulator, the API under
+granian with several workers and the job worker, founds a hospital and lays the faulty lines:
+
+    clients, notices ──> h.door ──> API ──> h.wechat ────> simulator   (also the mini-program)
+                                        ──> h.insurance ─> simulator   (also medical aid)
+                                        ──> h.sms ───────> simulator
+
+``h.kill(part)`` is SIGKILL to one of ``PARTS``; ``h.mend()`` starts again whatever has ended, as
+systemd would, and must be called from the main thread again and again (children die with the
+thread that made them). ``h.next_day()`` moves every clock by a day. A scenario that wants a part
+gone for a while puts its name (a key of ``children.now``) into ``children.down``.
+"""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import requests
+
+import local
+from config import today
+from local_servers import Children, free_port, start_postgres, start_valkey
+from tests.prove.proxy import CALM, Line, Lines, Weather
+
+PARTS = (
+    "API worker",
+    "API master",
+    "job worker",
+    "database backend",
+    "postmaster",
+    "Valkey",
+    "simulator",
+)
+HOSPITAL = "PROVE"
+API_WORKERS = 2
+THREADS = 4
+PATIENCE_S = 120.0
+RIGHT = "wsgi:app"
+
+
+class Supervised(Children):
+    """Children that are started again the way they were started first."""
+
+    def __init__(self, logs: Path) -> None:
+        super().__init__(logs)
+        self.now: dict[str, subprocess.Popen[bytes]] = {}
+        self.down: set[str] = set()
+        """Those that must not come back yet."""
+        self.starts = 0
+        self._how: dict[str, tuple[Any, dict[str, Any]]] = {}
+
+    def start(self, name: str, argv: Any, **how: Any) -> subprocess.Popen[bytes]:
+        self.starts += 1
+        log = self.logs / f"{name}.log"
+        if log.exists():
+            log.rename(self.logs / f"{name}.{self.starts:05d}.log")
+        self._how[name] = argv, how
+        self.now[name] = super().start(name, argv, **how)
+        return self.now[name]
+
+    def mend(self) -> list[str]:
+        """Start what has ended; the names."""
+        ended = [
+            name
+            for name, process in self.now.items()
+            if name not in self.down and process.poll() is not None
+        ]
+        for name in ended:
+            self.end(name)
+            argv, how = self._how[name]
+            self.start(name, argv, **how)
+        return ended
+
+    def end(self, name: str) -> None:
+        """SIGKILL to the whole group: systemd leaves nobody of a dead service behind either."""
+        process = self.now[name]
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self.forget(process)
+
+
+@dataclass
+class House:
+    """One running house. ``known``: what the first administrator and the HIS need to come in."""
+
+    children: Supervised
+    directory: Path
+    environment: dict[str, str]
+    lines: dict[str, Line]
+    simulator_url: str
+    api_port: int
+    chance: random.Random
+    known: dict[str, dict[str, str]] = field(default_factory=dict)
+    shift: timedelta = timedelta()
+    kills: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
+
+    @property
+    def door(self) -> Line:
+        """Where clients and notices come in."""
+        return self.lines["door"]
+
+    def now(self) -> datetime:
+        """The clock of all parts."""
+        return datetime.now(UTC) + self.shift
+
+    def weather(self, outside: Weather, door: Weather | None = None) -> None:
+        """Let it blow: on the lines to the outside, and at the door."""
+        for name, line in self.lines.items():
+            line.weather = (door or outside) if name == "door" else outside
+
+    def database(self) -> psycopg.Connection[dict[str, Any]]:
+        """A connection of our own to the database, in AUTOCOMMIT."""
+        url = self.environment["DATABASE_URL"]
+        return psycopg.connect(url, autocommit=True, row_factory=psycopg.rows.dict_row)
+
+    def world(self, method: str, path: str, body: Any = None) -> Any:
+        """The simulator's strings, not through a faulty line; repeated while it is away."""
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                with requests.Session() as session:
+                    session.trust_env = False
+                    url = self.simulator_url + path
+                    answer = session.request(method, url, json=body, timeout=20)
+                if answer.status_code < 500:
+                    return answer.json()
+            except requests.RequestException:
+                pass
+            if time.monotonic() > until:
+                raise AssertionError(f"the simulator does not answer {method} {path}")
+            time.sleep(0.2)
+
+    # killing and coming back
+
+    def kill(self, part: str) -> None:
+        """SIGKILL. Of an API worker and a backend any one is taken; of the rest there is one."""
+        names = {"API master": "api", "job worker": "worker", "postmaster": "postgres"}
+        if part == "API worker":
+            victims = children_of(self.children.now["api"].pid)
+        elif part == "database backend":
+            backends = children_of(self.children.now["postgres"].pid)
+            victims = [pid for pid in backends if b"[local]" in command_of(pid)]
+        else:
+            victims = [self.children.now[names.get(part, part.lower())].pid]
+        if victims:
+            self.kills[part] += 1
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.chance.choice(victims), signal.SIGKILL)
+
+    def mend(self) -> list[str]:
+        """Start again whatever has ended; the names."""
+        return self.children.mend()
+
+    def wait_ready(self) -> None:
+        """Until the API may be given work and the simulator answers, mending meanwhile."""
+        port = f"http://127.0.0.1:{self.api_port}"
+
+        def ready() -> bool:
+            return local.answers(f"{port}/readyz") and local.answers(
+                f"{self.simulator_url}/_sim/health"
+            )
+
+        self.wait("the house is ready", ready)
+
+    def wait(self, what: str, happened: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
+        """Until it happened, mending meanwhile; AssertionError when patience is over."""
+        until = time.monotonic() + seconds
+        while not happened():
+            if time.monotonic() > until:
+                raise AssertionError(f"not within {seconds:.0f} s: {what} ({self.directory})")
+            self.mend()
+            time.sleep(0.05)
+
+    # the API and the clocks
+
+    def serve(self, target: str = RIGHT, *, worker: bool = True) -> None:
+        """Start the API anew (``target``: a WSGI application), and the job worker unless told not
+        to."""
+        for name in ("api", "worker"):
+            if name in self.children.now:
+                self.children.end(name)
+                del self.children.now[name]
+        argv = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws"]
+        argv += ["--host", "127.0.0.1", "--port", str(self.api_port)]
+        argv += ["--workers", str(API_WORKERS), "--blocking-threads", str(THREADS)]
+        argv += ["--respawn-failed-workers", "--respawn-interval", "0.1", target]
+        self.children.start("api", argv, cwd=local.ROOT, env=self.environment)
+        if worker:
+            jobs = [sys.executable, "-m", "jobs"]
+            self.children.start("worker", jobs, cwd=local.ROOT, env=self.environment)
+        self.wait_ready()
+
+    def next_day(self) -> None:
+        """Every clock goes on by a day: whatever waits for its time is due."""
+        self.shift += timedelta(days=1)
+        self.environment["REHEARSAL_DATE"] = today(self.now()).isoformat()
+        self._set_their_clock(self.shift)
+        self.serve()
+
+    def sweep(self, *, days_ahead: int = 0) -> None:
+        """Do the whole timetable and every job that is due, in a process of its own.
+
+        On a later day the job worker, which does not live there, is stopped for good.
+        """
+        if days_ahead and "worker" not in self.children.down:
+            self.children.down.add("worker")
+            self.children.end("worker")
+        then = self.shift + timedelta(days=days_ahead)
+        day = today(self.now() + timedelta(days=days_ahead)).isoformat()
+        self._set_their_clock(then)
+        local.run("-m", "tests.prove.night", env=self.environment | {"REHEARSAL_DATE": day})
+        self._set_their_clock(self.shift)
+
+    def _set_their_clock(self, shift: timedelta) -> None:
+        self.world("POST", "/_sim/clock", {"shift_seconds": shift.total_seconds()})
+
+
+@contextlib.contextmanager
+def house(directory: Path, seed: int, weather: Weather = CALM) -> Iterator[House]:
+    """Everything started, the hospital founded; everything ended afterwards."""
+    with Supervised(directory / "log") as children, Lines() as lines:
+        api_port, outside_port = free_port(), free_port()
+        laid = {
+            name: lines.lay(Line(name, to, seed))
+            for name, to in (
+                ("door", api_port),
+                *((name, outside_port) for name in ("wechat", "insurance", "sms")),
+            )
+        }
+        simulator = directory / "simulator"
+        url = f"http://127.0.0.1:{outside_port}"
+        environment = os.environ | {
+            "ENVIRONMENT": "development",
+            "DATABASE_URL": start_postgres(children, directory),
+            "REDIS_URL": start_valkey(children, directory),
+            "PUBLIC_BASE_URL": laid["door"].url,
+            "CONNECTIONS_FILE": str(simulator / "connections.json"),
+            "NO_PROXY": "127.0.0.1",
+            **local.keys(directory / "keys.json"),
+        }
+        here = House(
+            children, directory, environment, laid, url, api_port, random.Random(f"{seed} kills")
+        )
+        local.start_outside(children, simulator, HOSPITAL, url, laid["door"].url)
+        point_through(laid, simulator / "connections.json")
+        local.run("-m", "alembic", "upgrade", "head", env=environment)
+        here.known = local.found(HOSPITAL, environment)
+        here.world("POST", "/_sim/settings", {"sms_limits": False, "refund_gap_seconds": 0})
+        here.serve()
+        here.weather(weather)
+        yield here
+
+
+def point_through(lines: dict[str, Line], connections: Path) -> None:
+    """Let the application reach everybody outside over the faulty lines."""
+    known = json.loads(connections.read_text("utf8"))
+    for code, outside in known.items():
+        for wire in ("wechat_pay", "mini_program"):
+            outside[wire]["base_url"] = lines["wechat"].url
+        outside["sms"]["endpoint"] = lines["sms"].url.removeprefix("http://")
+        outside["insurance"]["base_url"] = f"{lines['insurance'].url}/insurance/{code}"
+        outside["medical_aid"]["base_url"] = f"{lines['insurance'].url}/medical-aid/{code}"
+    connections.write_text(json.dumps(known, ensure_ascii=False, indent=1), "utf8")
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that this one has started (Linux)."""
+    with contextlib.suppress(OSError):
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def command_of(pid: int) -> bytes:
+    """A process's command line; empty when it has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""

@@ -1,0 +1,26 @@
+"""One night at once: every line of the timetable for every hospital, and every job that is due.
+
+A process of its own (``python -m tests.prove.night``), because the database is bound to a process.
+"""
+
+import jobs
+from config import read_settings
+from journeys.counterparts import registry
+from models import db as database
+from models import queue, sealing
+
+
+def main() -> None:
+    """Sweep until nothing is due."""
+    settings = read_settings()
+    database.connect(settings.database_url)
+    sealing.use_keys(settings.sealing_keys, settings.index_key)
+    queue.use_clock_shift(settings.clock_shift)
+    for name in jobs.SWEEPS:
+        jobs.for_every_hospital(name)
+    # The queue's clock is PostgreSQL's, which nobody shifts.
+    jobs.run_due(registry(settings), lambda: settings.now() - settings.clock_shift)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The scenario ``stays``: random stays of many clients while everything is killed and cut."""
+
+import shutil
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.prove import checker
+from tests.prove.cast import Cast
+from tests.prove.checker import Finding
+from tests.prove.crowd import Crowd
+from tests.prove.house import PARTS, House, house
+from tests.prove.proxy import CALM, Fate
+from tests.prove.report import Figure
+from tests.prove.storm import FOUL, Storm
+
+THREADS = 6
+KILL_EVERY = 200
+"""Acts between two kills, on average; fewer in a short run: each part has its turn once."""
+
+say = Console(soft_wrap=True, highlight=False, markup=False)
+
+
+def run(seed: int, operations: int) -> list[Figure]:
+    """The figure, after ``operations`` acts; every finding is printed, and its logs are kept."""
+    begun = time.monotonic()
+    home = Path(tempfile.mkdtemp(prefix="xianzhen-prove-"))
+    home.chmod(0o755)  # PostgreSQL's user must get in
+    kill_every = min(KILL_EVERY, operations / (len(PARTS) + 1))
+    with house(home, seed) as here:
+        cast = Cast(here)
+        cast.come()
+        crowd = Crowd(cast, seed, THREADS)
+        storm = Storm(here, crowd, seed, kill_every=kill_every, fault_every=10)
+        here.weather(FOUL)
+        crowd.play(operations, storm)
+        settle_dust(here, crowd)
+        found = checker.check(cast, crowd.book)
+        _tell(here, cast, storm, found)
+    if not found:
+        shutil.rmtree(home, ignore_errors=True)
+    return [_figure(here, cast, found, operations, seed, time.monotonic() - begun)]
+
+
+def settle_dust(here: House, crowd: Crowd) -> None:
+    """Calm weather and everything up; a night goes by, people do what is theirs to do, and another
+    night goes by: whatever waited for its time was due."""
+    here.weather(CALM)
+    here.wait_ready()
+    here.world("DELETE", "/_sim/faults")
+    here.next_day()
+    here.sweep()
+    crowd.finish(here.mend)
+    here.sweep(days_ahead=1)
+
+
+def _figure(
+    here: House, cast: Cast, found: list[Finding], operations: int, seed: int, seconds: float
+) -> Figure:
+    kinds = Counter(finding.kind for finding in found)
+    words = ", ".join(
+        f"{kinds[kind]} {word}"
+        for kind, word in (
+            ("LOST", "lost"),
+            ("DOUBLED", "doubled"),
+            ("DRIFT", "with fen drift"),
+            ("UNFINISHED", "unfinished"),
+            ("WRONG", "shown wrong"),
+        )
+    )
+    met = Counter[Fate]()
+    for line in here.lines.values():
+        met.update(line.met)
+    faults = (
+        f"SIGKILL {sum(here.kills.values())} times ("
+        + ", ".join(f"{part} {times}" for part, times in here.kills.items())
+        + f"); {met[Fate.REPLY_LOST]} replies lost, {met[Fate.CUT]} requests cut,"
+        f" {met[Fate.WAITS]} kept waiting for {FOUL.wait_s:.0f} s"
+    )
+    return Figure(
+        name=f"stays, {operations} operations",
+        faults=faults,
+        must_hold="nothing lost, doubled or off by a fen; every machine final or a person's task",
+        figure=f"{words} of {cast.counts.acts} operations under these faults with seed {seed}",
+        seed=seed,
+        seconds=seconds,
+        held=not found,
+    )
+
+
+def _tell(here: House, cast: Cast, storm: Storm, found: list[Finding]) -> None:
+    say.print(f"{cast.counts.requests} requests, {cast.counts.no_answer} without an answer,")
+    say.print(f"{cast.counts.pressed_twice} pressed twice, {storm.faults} faults planned outside")
+    say.print(dict(cast.counts.statuses.most_common()))
+    say.print(here.kills, here.directory)
+    for finding in found:
+        say.print(f"{finding.kind}: {finding.what}")

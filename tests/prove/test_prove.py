@@ -1,0 +1,41 @@
+"""The short form of ``make prove``: the same house, storm and checker, in a process of its own."""
+
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+from tests.prove import report
+from tests.prove.report import Figure
+
+ROOT = Path(__file__).parents[2]
+
+
+def proven(*arguments: str) -> str:
+    """What ``python -m tests.prove`` printed; it found nothing wrong."""
+    command = [sys.executable, "-m", "tests.prove", *arguments, "--no-report"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, f"{told.stdout[-8000:]}\n{told.stderr[-4000:]}"
+    return told.stdout
+
+
+def test_stays_survive_kills_and_lost_replies() -> None:
+    told = proven("stays", "--seed", "20261125", "--operations", "60")
+    assert "held: 0 lost, 0 doubled, 0 with fen drift, 0 unfinished, 0 shown wrong of 60" in told
+
+
+def test_a_run_replaces_its_own_rows_and_no_others(tmp_path: Path) -> None:
+    document = tmp_path / "reliability.md"
+    head = "| scenario | … |\n|---|---|\n"
+    document.write_text(f"# R\n\n{report.BEGIN}\n{head}{report.END}\nafter\n", "utf8")
+    one = Figure("stays", "SIGKILL 7 times", "nothing lost", "0 of 9 with seed 3", 3, 61.4, True)
+    two = Figure("disk full", "16 MiB", "503 | no half writes", "2 of 9", 4, 5, False)
+    report.write([one, two], date(2026, 11, 25), document, "2 cores")
+    report.write([Figure("stays", "a", "b", "c", 5, 1, True)], date(2026, 11, 26), document, "M")
+    assert document.read_text("utf8") == (
+        f"# R\n\n{report.BEGIN}\n{head}"
+        "| stays | a | b | c | 1 | 5 | M | 2026-11-26 |\n"
+        "| disk full | 16 MiB | 503 / no half writes | **NOT HELD**: 2 of 9"
+        " | 5 | 4 | 2 cores | 2026-11-25 |\n"
+        f"{report.END}\nafter\n"
+    )
