@@ -13,6 +13,7 @@ from api import (
     access,
     admissions,
     audit,
+    bank_batches,
     books,
     campaigns,
     census,
@@ -92,6 +93,7 @@ RESOURCES = (
     work,
     insurance_office,
     books,
+    bank_batches,
     notices,
 )
 """Every file of routes: a module with ``blp = Routes(...)``. A new resource adds its line here."""

@@ -97,7 +97,8 @@ def problem(
 
 def _refusal(refusal: Refusal) -> Response:
     status, title = next(found for kind, found in STATUS.items() if isinstance(refusal, kind))
-    return problem(status, title, refusal.code, refusal.facts)
+    errors = refusal.facts.get("errors")
+    return problem(status, title, refusal.code, refusal.facts, errors=errors)
 
 
 def _forbidden_move(move: ForbiddenMove) -> Response:

@@ -14,7 +14,7 @@ from models.paid_ahead import PaidAhead
 from models.refund import Refund, RefundLeg, RefundState
 from models.refund_request import RefundRequest, RequestState
 from models.visit import Visit
-from payments import refund_legs, refunds
+from payments import leg_news, refund_legs, refunds
 from policies.access import Actor
 from policies.refund_why import read, sentence
 from policies.refusals import NotFound, Refused
@@ -62,7 +62,7 @@ def hand_over(
         if leg.refund_id != refund_id:
             raise NotFound("REFUND_UNKNOWN")
         _own(Refund.locked(db, refund_id), actor)
-        refund_legs.pay_by_hand(db, leg, by=actor.name, proof=proof, now=outside.now())
+        leg_news.pay_by_hand(db, leg, by=actor.name, proof=proof, now=outside.now())
     return view_refund(actor, refund_id)
 
 

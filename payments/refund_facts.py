@@ -34,6 +34,7 @@ def routes_of(db: Db, hospital_id: UUID) -> Routes:
         ways_back["ALIPAY"] = ALIPAY
     return Routes(
         ways_back=ways_back,
+        least_fen={"BANK": int(decided["refund.bank_least_fen"]), "TRANSFER": 10},
         fallback=tuple(decided["refund.fallback_order"].split(",")),
         margin=timedelta(minutes=int(decided["refund.margin_minutes"])),
     )

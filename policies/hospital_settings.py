@@ -25,7 +25,7 @@ class Known:
 
 
 _FEN = r"0|[1-9][0-9]{0,11}"
-_ROUTE = "(CASH|NEXT_VISIT)"
+_ROUTE = "(BANK|CASH|NEXT_VISIT)"
 _FEW = r"[1-9][0-9]?"
 _TEXT = r"\S.{0,199}"
 
@@ -38,10 +38,13 @@ KNOWN: dict[str, Known] = {
         required=True,
     ),
     "refund.fallback_order": Known(
-        "不能原路退的钱按什么顺序换路：CASH 窗口现金，NEXT_VISIT 下次来院，用逗号连接",
+        "不能原路退的钱换路的顺序，用逗号连接：BANK 银行转账，CASH 窗口，NEXT_VISIT 下次来院",
         rf"{_ROUTE}(,{_ROUTE})*",
         clause="GZ-7",
         default="CASH",
+    ),
+    "refund.bank_least_fen": Known(
+        "银行转账一笔最低多少分，低于它的走下一条路", _FEN, clause="GZ-7", default="1"
     ),
     "refund.margin_minutes": Known(
         "原路退款在渠道期限前多少分钟不再发出",

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from models.admission import Admission
+from models.bank_batch import BankBatch
 from models.consent import Consent
 from models.daily_bill import BillQuestion, DailyBill
 from models.db import Base, Session, new_id
@@ -69,6 +70,7 @@ IDS = (
     "refund_id",
     "request_id",
     "leg_id",
+    "bank_batch_id",
     "visit_id",
     "item_id",
     "question_id",
@@ -160,7 +162,17 @@ class About:
             next_try_at=self.house.now(),
             **self.own,
         )
+        batch = BankBatch(
+            number=self.serial,
+            row_count=1,
+            total_fen=100,
+            built_by="test",
+            built_at=self.house.now(),
+            **self.own,
+        )
         rows = {"order_id": self._order(about), "refund_id": refund, "leg_id": leg}
+        rows |= {"bank_batch_id": batch}
+        return rows | self._visit()
         return rows | self._stored() | self._visit()
 
     def bill(self) -> dict[str, Base]:
