@@ -1,5 +1,6 @@
 """The few field types of the edge: whole fen, identifiers, text of bounded length."""
 
+import re
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
@@ -30,6 +31,19 @@ def their_number() -> fields.String:
     return fields.String(
         required=True, validate=[validate.Length(1, 64), STORABLE, _no_identity_number]
     )
+
+
+def seen(longest: int, *, least: int = 1, **about: Any) -> fields.String:
+    """What somebody saw or gives as a reason. It is stored as it is, so no identity number may
+    stand in it; the number of a 残疾人证 begins with one.
+    """
+    rules = [validate.Length(least, longest), STORABLE, _without_identity_number]
+    return fields.String(validate=rules, **about)
+
+
+def _without_identity_number(text: str) -> None:
+    for run in re.findall(r"(?=(\d{17}[\dXx]))", text):
+        _no_identity_number(run)
 
 
 def _no_identity_number(number: str) -> None:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from marshmallow import Schema, fields, validate
 
-from api.fields import KeyHeader, fen, said
+from api.fields import KeyHeader, fen, said, seen
 from api.guard import current_actor, guarded
 from api.routes import Routes
 from api.surroundings import clock, counterparts
@@ -19,10 +19,10 @@ class ClaimIn(Schema):
     """Why it is said to be no prepayment, and what shows it (GZ-9)."""
 
     code = fields.Enum(Exclusion, by_value=True, required=True)
-    proof = said(64, least=0, load_default="")
+    proof = seen(64, least=0, load_default="")
     course = said(40, least=0, load_default="")
     units = fields.Integer(strict=True, load_default=0, validate=validate.Range(0, 100_000))
-    reason = said(200, least=0, load_default="")
+    reason = seen(200, least=0, load_default="")
 
 
 class Asked(Schema):

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from marshmallow import Schema, fields, validate
 
-from api.fields import KeyHeader, fen, said, sha256
+from api.fields import KeyHeader, fen, said, seen, sha256
 from api.guard import current_actor, guarded
 from api.payments import PaymentWish, payment_of
 from api.routes import Routes
@@ -30,9 +30,9 @@ class TopUp(PaymentWish):
 
     scene = fields.Enum(Scene, by_value=True, load_default=None)
     group = said(40, load_default=None)
-    group_proof = said(100, least=0, load_default="")
+    group_proof = seen(100, least=0, load_default="")
     order_ids = fields.List(said(64), load_default=list, validate=validate.Length(max=100))
-    surgery_no = said(64, least=0, load_default="")
+    surgery_no = seen(64, least=0, load_default="")
 
 
 class Warned(Schema):

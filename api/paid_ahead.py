@@ -5,7 +5,7 @@ from uuid import UUID
 
 from marshmallow import Schema, fields, validate
 
-from api.fields import KeyHeader, fen, said
+from api.fields import KeyHeader, fen, said, seen
 from api.guard import current_actor, guarded
 from api.money_kinds import ClaimIn
 from api.payments import PaymentWish, payment_of
@@ -68,7 +68,7 @@ class SecondWord(Schema):
     """The second person's word on OTHER."""
 
     approve = fields.Boolean(required=True)
-    note = said(200, least=0, load_default="")
+    note = seen(200, least=0, load_default="")
 
 
 class EmployersPayment(Schema):
@@ -83,20 +83,20 @@ class UseIn(Schema):
     price.
     """
 
-    use_no = said(64, required=True)
+    use_no = seen(64, required=True)
     amount_fen = fen(least=1, load_default=None, allow_none=True)
 
 
 class UseNo(Schema):
     """Which use was a mistake: the latest."""
 
-    use_no = said(64, required=True)
+    use_no = seen(64, required=True)
 
 
 class Reason(Schema):
     """Why it stops."""
 
-    reason = said(200, required=True)
+    reason = seen(200, required=True)
 
 
 class Slip(Schema):

@@ -165,7 +165,7 @@ def use_plan(
     actor: Actor, outside: Counterparts, plan_id: UUID, *, use_no: str, amount_fen: int | None
 ) -> dict[str, Any]:
     """Use one part: a visit, a person, or a charge of its own price. The same number again is the
-    same use.
+    same use; with another price it is a Conflict.
 
     Refused PLAN_NOT_RUNNING, PLAN_USED_UP, AMOUNT_IS_NOT_WHAT_IS_DUE (another price than the
     plan's), AMOUNT_NOT_POSITIVE (a charge without a price), BALANCE_TOO_LOW.
@@ -173,7 +173,10 @@ def use_plan(
     with Session.begin() as db:
         plan = PaidAhead.seen_by(db, actor, plan_id, lock=True)
         uses = plan.uses(db)
-        if not any(use.use_no == use_no for use in uses):
+        there = next((use for use in uses if use.use_no == use_no), None)
+        if there and amount_fen not in {None, there.amount_fen}:
+            raise Conflict("IDEMPOTENCY_CONFLICT")
+        if there is None:
             if plan.state != AheadState.RUNNING:
                 raise Refused("PLAN_NOT_RUNNING")
             use = AheadUse(

@@ -164,6 +164,8 @@ def test_other_needs_a_second_person(desk):
     assert desk.pay(path, 50_000).body["state"] == "RUNNING"
     no(desk.use(path, "ZJ-1"), "AMOUNT_NOT_POSITIVE")
     assert desk.use(path, "ZJ-1", amount_fen=12_345).body["left_fen"] == 37_655
+    assert desk.use(path, "ZJ-1", amount_fen=12_345).body["used"] == 1
+    no(desk.use(path, "ZJ-1", amount_fen=1), "IDEMPOTENCY_CONFLICT", 409)
     no(desk.use(path, "ZJ-2", amount_fen=37_656), "BALANCE_TOO_LOW")
 
     refused = f"{HOME}/{desk.open(claim, 50_000, patient_id=desk.somebody).body['id']}"

@@ -165,6 +165,9 @@ def test_another_group_needs_its_paper(clinic):
     patient = clinic.patient()
     clinic.consent(patient)
     no(clinic.ask(patient, group="DISABLED"), "GROUP_PAPER_REQUIRED")
+    whole = clinic.ask(patient, group="DISABLED", group_proof=f"残疾人证{patient.id_no}43")
+    assert (whole.status, whole.code) == (422, "FIELDS_INVALID"), "it begins with the identity"
+    assert patient.id_no not in whole.text
     taken = clinic.ask(patient, group="DISABLED", group_proof="残疾人证 5201").body
     (kept,) = rows("SELECT proof FROM classification WHERE subject_id = :id", id=taken["id"])
     assert kept["proof"] == "残疾人证 5201"
