@@ -9,6 +9,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import jwt
+from jwt.utils import base64url_decode, base64url_encode
 
 from api.surroundings import clock, settings
 from policies.refusals import Unauthenticated
@@ -47,6 +48,7 @@ def read(token: str, kind: Kind) -> Claims:
     """The claims of a token that we signed for this use and that is still good; else
     Unauthenticated."""
     try:
+        _one_spelling(token)
         header = jwt.get_unverified_header(token)
         key = settings().jwt_keys.get(str(header.get("kid", "")))
         if key is None or header.get("typ") != TYP[kind]:
@@ -60,7 +62,8 @@ def read(token: str, kind: Kind) -> Claims:
             options={"require": _REQUIRED, **_OUR_CLOCK},  # type: ignore[typeddict-item]
         )
         found = Claims(UUID(said["sub"]), said["jti"], said.get("cnf", {}).get("jkt"))
-        starts, ends = float(said["iat"]), float(said["exp"])
+        starts = max(_second(said["iat"]), _second(said.get("nbf", 0)))
+        ends = _second(said["exp"])
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
         raise Unauthenticated("TOKEN_INVALID") from None
     now = clock()().timestamp()
@@ -69,6 +72,20 @@ def read(token: str, kind: Kind) -> Claims:
     if now < starts - 60:
         raise Unauthenticated("TOKEN_INVALID")
     return found
+
+
+def _one_spelling(token: str) -> None:
+    """Decoders skip foreign characters and spare bits of a signature: other text, same token."""
+    signature = token.rpartition(".")[2]
+    if base64url_encode(base64url_decode(signature)).decode() != signature:
+        raise ValueError("not as it was given out")
+
+
+def _second(said: Any) -> int:
+    """A whole second; NaN would be neither before nor after now."""
+    if type(said) is not int:
+        raise TypeError("not a whole second")
+    return said
 
 
 def _signed(kind: Kind, session_id: UUID, jti: str, ends_at: datetime, more: dict[str, Any]) -> str:

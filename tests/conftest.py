@@ -17,7 +17,7 @@ import local_servers
 from models import db as database
 from models import schema, sealing
 
-pytest_plugins = ["tests.clauses", "tests.stage", "tests.served"]
+pytest_plugins = ["tests.clauses", "tests.stage", "tests.served", "tests.figures"]
 
 SERVERS = pytest.StashKey[tuple[str, str]]()
 CLEAN_UP = pytest.StashKey[ExitStack]()

@@ -90,3 +90,10 @@ def fresh_counts(redis_url: str) -> None:
 @pytest.fixture
 def house(app: Flask, clock: MovedClock, simulator: Simulator) -> House:
     return House(app, BASE_URL, clock, simulator)
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator[redis.Redis]:
+    """This worker's Redis, to forget counts in the middle of a long test."""
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
