@@ -7,7 +7,7 @@ COMPILE := $(BIN) -m piptools compile --quiet --strip-extras --generate-hashes -
 	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run migrate worker verify-audit test prove prove-secrets drill clauses bench check format requirements
+.PHONY: help demo run migrate worker verify-audit test prove prove-secrets drill fuzz clauses bench check format requirements
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,11 @@ clauses: .venv/ready-to-develop ## Only the tests that prove a clause of the law
 
 bench: .venv/ready-to-develop ## Every figure of docs/performance.md. ONLY=a,c takes some, SHORT=1 few rounds, WRITE=1 renews the page
 	@$(BIN) -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short) $(if $(WRITE),--write)
+
+fuzz: .venv/ready-to-develop ## Anything at all, forged, replayed and guessed, in great numbers; writes its rows of docs/reliability.md. SEED=n
+	FUZZ=1 $(if $(SEED),SEED=$(SEED)) $(BIN) -m pytest tests/api/test_fuzz.py tests/api/test_bad_tokens.py \
+		tests/api/test_guessing.py tests/api/test_replays.py tests/api/test_forged_notices.py \
+		tests/api/test_access_matrix.py
 
 check: .venv/ready-to-develop ## ruff with the security rules, mypy, import directions, one migration head, house rules
 	$(BIN) -m ruff check .

@@ -108,6 +108,7 @@ def create_app(
     """One process's application. Database and sealing keys are bound before (wsgi.py)."""
     app = Flask("xianzhen", static_folder=None)
     app.json = Json(app)
+    app.url_map.merge_slashes = False  # "staff//wards" is nobody, not a member called "wards"
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
     app.wsgi_app = ProxyFix(app.wsgi_app, x_for=told.trusted_proxies, x_proto=0)  # type: ignore
     app.extensions["surroundings"] = Surroundings(

@@ -66,6 +66,7 @@ def install(app: Flask) -> None:
 @blp.route("/metrics")
 @public("monitoring; only configured addresses get an answer", media="*")
 @blp.response(200, {"type": "string"}, content_type="text/plain")
+@blp.alt_response(404, "Problem")
 def figures() -> Response:
     """Show the figures"""
     caller = ip_address(request.remote_addr or "0.0.0.0")  # noqa: S104 - nobody's address

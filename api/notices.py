@@ -15,6 +15,7 @@ blp = Routes("notices", __name__, description="渠道通知")
 @blp.route("/wxpay/notify/<string:hospital>/<string:subject>", methods=["POST"])
 @public("WeChat Pay signs its notices; the signature is checked before anything is read", media="*")
 @blp.response(204)
+@blp.alt_response(401, schema={"type": "object"}, description="不是微信支付此刻发来的通知")
 def wechat(hospital: str, subject: str) -> Response:
     """Take a notice of WeChat Pay"""
     try:

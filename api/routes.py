@@ -44,18 +44,23 @@ def _tell_access_and_problems(
     doc["x-permissions"] = list(access.permissions)
     if access.why:
         doc["x-public-because"] = access.why
-    doc["responses"] = doc.get("responses", {}) | dict.fromkeys(
-        _failures(doc, access, method), "Problem"
-    )
+    told = doc.get("responses", {})
+    own = {str(status) for status, answer in told.items() if isinstance(answer, dict)}
+    failures = [status for status in _failures(doc, access, method) if status not in own]
+    doc["responses"] = told | dict.fromkeys(failures, "Problem")
     return doc
 
 
 def _failures(doc: dict[str, Any], access: Access, method: str) -> list[str]:
     found = ["429", "500", "503", "default"]
     if access.permissions:
-        found += ["401", "403", "404"]
+        found += ["403"]
+    if access.permissions or method != "get":  # what is public takes a credential in its body
+        found += ["401", "404"]
     if method != "get":
-        found += ["409", "422"]
+        found += ["409"]
+    if method != "get" or "parameters" in doc:
+        found += ["422"]
     if "requestBody" in doc:
         found += ["400", "413", "415"]
     return found

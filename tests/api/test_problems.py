@@ -110,7 +110,8 @@ def test_http_has_its_own_refusals(anybody: Client) -> None:
     assert set(method.headers["Allow"].split(", ")) == {"OPTIONS", "POST"}
     media = raw(anybody, "POST", "/probe/orders", b"<x/>", "application/xml")
     assert (media.status, media.code) == (415, "MEDIA_TYPE_UNSUPPORTED")
-    assert anybody.try_("GET", "/probe/fail/%00").code == "ADDRESS_UNKNOWN"
+    for nowhere in ("/probe/fail/%00", "/probe//fail/refused", "/v1/staff//password"):
+        assert anybody.try_("GET", nowhere).code == "ADDRESS_UNKNOWN"
     nothing = raw(anybody, "POST", "/probe/orders", b"")
     assert (nothing.status, nothing.body["errors"][0]["field"]) == (422, "lines")
 
