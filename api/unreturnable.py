@@ -85,6 +85,9 @@ class FilingOut(Schema):
     received_at = fields.AwareDateTime(required=True, allow_none=True)
 
 
+TABLE = {"type": "string", "format": "binary"}
+
+
 class Form(Schema):
     """csv or xlsx."""
 
@@ -150,7 +153,8 @@ def received(wish: dict[str, Any], list_id: UUID) -> dict[str, Any]:
 @blp.route("/v1/unreturnable-filings/<uuid:list_id>/export")
 @guarded("clearance:make", "clearance:approve")
 @blp.arguments(Form, location="query")
-@blp.response(200, content_type="application/octet-stream")
+@blp.response(200, TABLE, content_type=TYPES["xlsx"])
+@blp.alt_response(200, schema=TABLE, content_type=TYPES["csv"].partition(";")[0])
 def export(wish: dict[str, Any], list_id: UUID) -> Response:
     """Export the list with full names"""
     content = unreturnable.export_filing(current_actor(), counterparts(), list_id, wish["form"])
