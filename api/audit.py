@@ -19,7 +19,7 @@ blp = Routes("audit", __name__, description="审计记录")
 class Page(Schema):
     """Which rows: those after ``after``, at most ``limit``."""
 
-    after = fields.Integer(load_default=0, validate=validate.Range(min=0))
+    after = fields.Integer(load_default=0, validate=validate.Range(0, 2**63 - 1))
     limit = fields.Integer(load_default=100, validate=validate.Range(1, 500))
 
 

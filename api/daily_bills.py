@@ -6,7 +6,7 @@ from uuid import UUID
 
 from flask import Response, current_app
 from flask.blueprints import BlueprintSetupState
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 from werkzeug.routing import BaseConverter, ValidationError
 
 from api.fields import said
@@ -129,7 +129,7 @@ class DailyBill(Schema):
 class WhichVersion(Schema):
     """Which version; the latest if none is named."""
 
-    version = fields.Integer(load_default=None)
+    version = fields.Integer(load_default=None, validate=validate.Range(1, 2**31 - 1))
 
 
 class WhichDay(Schema):
@@ -141,7 +141,7 @@ class WhichDay(Schema):
 class Question(Schema):
     """What is asked about which line."""
 
-    line_seq = fields.Integer(required=True, strict=True)
+    line_seq = fields.Integer(required=True, strict=True, validate=validate.Range(0, 2**63 - 1))
     text = said(200, required=True)
 
 

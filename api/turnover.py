@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
 from api.fields import fen, said
 from api.guard import current_actor, guarded
@@ -87,9 +87,7 @@ class Why(Schema):
 class Year(Schema):
     """Which budget year."""
 
-    budget_year = fields.Integer(
-        strict=True, required=True, validate=lambda year: 2025 <= year <= 2100
-    )
+    budget_year = fields.Integer(strict=True, required=True, validate=validate.Range(2025, 2100))
 
 
 class FilingNo(Schema):

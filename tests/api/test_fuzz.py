@@ -37,7 +37,7 @@ def test_every_operation_keeps_its_promises(
     with redis.Redis.from_url(redis_url) as counts:
         contract = Contract(spec, frozenset(secrets))
         fuzz = Fuzz(app, world, contract, SEED, counts.flushdb)
-        fuzz.run(sound=size(2, 34), spoiled=size(2, 34), callers=size(3, 4))
+        fuzz.run(sound=size(2, 30), spoiled=size(2, 30), callers=size(3, 4))
     assert not fuzz.failed, "\n".join(f"{what}\n    {how}" for what, how in fuzz.failed.items())
     assert {200, 201, 204, 400, 401, 403, 404, 409, 422} <= set(fuzz.seen), fuzz.seen
     assert fuzz.sent >= size(900, 20_000)

@@ -4,6 +4,7 @@ makes the server fail."""
 import copy
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -70,6 +71,34 @@ def test_each_operation_says_how_it_may_fail(spec: dict[str, Any]):
         wanted |= {"400", "413", "415"} if "requestBody" in operation else set()
         told = {status for status, answer in operation["responses"].items() if answer == problem}
         assert wanted <= told, f"{method} {path}"
+
+
+def test_every_whole_number_that_may_be_sent_has_room_in_a_column(spec: dict[str, Any]):
+    """A number that PostgreSQL's bigint cannot hold is refused at the edge, not by a failure."""
+    sent = [
+        node
+        for _, _, operation in operations(spec)
+        for part in (operation.get("parameters", []), operation.get("requestBody", {}))
+        for node in _whole_numbers(spec, part)
+    ]
+    assert len(sent) > 10
+    for node in sent:
+        assert node.get("minimum", -(2**64)) >= -(2**63), node
+        assert node.get("maximum", 2**64) < 2**63, node
+
+
+def _whole_numbers(spec: dict[str, Any], node: Any) -> Iterator[dict[str, Any]]:
+    """Every integer in a schema, references followed."""
+    if isinstance(node, list):
+        for each in node:
+            yield from _whole_numbers(spec, each)
+    elif isinstance(node, dict):
+        if reference := node.get("$ref"):
+            node = spec["components"][reference.split("/")[2]][reference.split("/")[3]]
+        if "integer" in str(node.get("type", "")):
+            yield node
+        for each in node.values():
+            yield from _whole_numbers(spec, each)
 
 
 def test_money_moves_only_under_a_documented_key(spec: dict[str, Any]):
