@@ -15,6 +15,19 @@ from models.prepay_account import PrepayAccount
 from models.turnover import ClaimBatch, TurnoverBatch
 from models.unreturnable import UnreturnableFiling
 
+COUNTED = (
+    "accounts accounts_with_money balance_fen holders top_ups top_up_fen spends spent_fen refunds"
+    " refunded_fen"
+)
+NOTHING_READ = {
+    "rows": {},
+    "standing": "NEW",
+    "blocked": True,
+    "findings": {},
+    "totals": dict.fromkeys(COUNTED.split(), 0)
+    | {"by_channel": [], "by_age": [], "by_contact": []},
+}
+
 
 @dataclass
 class StoredMoney:
@@ -60,7 +73,7 @@ class StoredMoney:
             prepared_by="test",
             prepared_at=self.at,
             files=[],
-            report={"rows": {}, "standing": "NEW", "blocked": True, "findings": {}, "totals": {}},
+            report=NOTHING_READ,
             **self.own,
         )
         return {"filing_id": filing, "publication_id": shown, "import_id": dump}
