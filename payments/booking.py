@@ -69,9 +69,11 @@ def topped_up(db: Db, order: PaymentOrder, now: datetime) -> None:
     """Outpatient prepayment (GZ-6): a lot of the patient's own account, with a receipt.
 
     Money that arrives when its ground has gone, the filing over or the consent withdrawn, is kept
-    like any other and becomes a work item: it must be offered back.
+    like any other and becomes a work item: it must be offered back. Under the patient's lock: a
+    withdrawal under way either gives this money back too, or is seen here.
     """
-    PrepayAccount.own(db, db.get_one(Patient, order.subject_id), today(now))
+    patient = db.get_one(Patient, order.subject_id, with_for_update=True)
+    PrepayAccount.own(db, patient, today(now))
     _store(db, order, AccountKind.OUTPATIENT_PREPAY, now)
     _receipt(db, order, now)
     if not may_still_keep(db, order.id, today(now)):

@@ -7,9 +7,12 @@ import pytest
 
 from models import ledger
 from models.db import Session, rows
+from models.patient import Patient
+from models.prepay_consent import PrepayConsent
 from tests.api.test_outpatient import become, decisions
 from tests.exceptions import AGREED, OBSERVATION, SIGNED, Clinic, account
 from tests.people import House, MovedClock
+from tests.sim_process import wait_until
 
 JULY = date(2025, 7, 1)
 
@@ -260,3 +263,32 @@ def test_money_that_arrives_when_its_ground_has_gone_is_offered_back(clinic, sim
     assert clinic.held(patient) == 30_000
     (task,) = clinic.cashier.get("/v1/work-items", query={"kind": "TOP_UP_TO_OFFER_BACK"})
     assert task["subject"] == f"patient:{patient.id}"
+
+
+def test_money_that_arrives_while_the_consent_is_being_withdrawn_is_not_overlooked(
+    clinic, simulator
+):
+    """The withdrawal has summed up what is left and has not committed yet."""
+    clinic.now().published()
+    patient = clinic.patient()
+    clinic.consent(patient)
+    assert clinic.ask(patient, 10_000, **OBSERVATION).status == 200
+    waiting = clinic.ask(patient, route="QR", **OBSERVATION).body
+    payment = f"/v1/payments/{waiting['id']}"
+    code_url = clinic.cashier.get(payment)["pay_with"]["code_url"]
+    with ThreadPoolExecutor(1) as phone:
+        with Session.begin() as db:
+            db.get_one(Patient, patient.id, with_for_update=True)
+            consent = PrepayConsent.live(db, patient.id)
+            consent.withdrawn_at, consent.withdrawn_by = clinic.clock(), "test"
+            db.flush()
+            simulator.pay(code_url=code_url, openid="o-payer").raise_for_status()
+            arriving = phone.submit(clinic.cashier.get, payment)
+            wait_until(lambda: arriving.done() or somebody_waits())
+        assert arriving.result()["state"] == "PAID"
+    (task,) = clinic.cashier.get("/v1/work-items", query={"kind": "TOP_UP_TO_OFFER_BACK"})
+    assert task["subject"] == f"patient:{patient.id}"
+
+
+def somebody_waits() -> bool:
+    return bool(rows("SELECT 1 FROM pg_locks WHERE NOT granted"))
