@@ -38,7 +38,7 @@ from journeys import (
 from journeys.counterparts import Counterparts, registry
 from models import db as database
 from models import durability, queue, sealing
-from models.db import Session
+from models.db import ReadSession, Session
 from models.hospital import Hospital
 from policies.outcome import NoAnswer, NotNow
 from policies.refusals import Busy
@@ -245,7 +245,7 @@ async def _retry_stalled(context: procrastinate.JobContext, timestamp: int) -> N
 
 @cache
 def _code_of(hospital_id: UUID) -> str:
-    with Session() as db:
+    with ReadSession() as db:
         return db.get_one(Hospital, hospital_id).code
 
 

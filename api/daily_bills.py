@@ -4,14 +4,14 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from flask import Response, current_app
+from flask import Response
 from flask.blueprints import BlueprintSetupState
 from marshmallow import Schema, fields, validate
 from werkzeug.routing import BaseConverter, ValidationError
 
 from api.fields import said
 from api.guard import current_actor, guarded
-from api.routes import Routes
+from api.routes import Routes, as_they_are
 from api.surroundings import clock
 from journeys import bill_questions, bill_reading, daily_bill
 
@@ -172,11 +172,6 @@ class Made(Schema):
     """How many bills were made; none where every inpatient has one."""
 
     made = fields.Integer(required=True)
-
-
-def as_they_are(view: dict[str, Any]) -> Response:
-    """Write JSON values without a schema's dump for each: ten times faster for a list of lines."""
-    return current_app.response_class(current_app.json.dumps(view), mimetype="application/json")
 
 
 @blp.route("/v1/admissions/<uuid:admission_id>/daily-bills")

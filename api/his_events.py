@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from flask import Response
 from marshmallow import Schema, ValidationError, fields, validate
 
 from api.fields import said, their_number
 from api.guard import current_actor, guarded
-from api.routes import Routes
+from api.routes import Routes, as_they_are
 from api.surroundings import clock
 from config import SHANGHAI
 from journeys import his_admission, his_charges, his_discharge
@@ -218,18 +219,18 @@ def admission_change(facts: dict[str, Any]) -> dict[str, Any]:
 @guarded("his:report")
 @blp.arguments(ChargeBatch)
 @blp.response(200, BatchVerdict)
-def charge_batch(facts: dict[str, Any]) -> dict[str, Any]:
+def charge_batch(facts: dict[str, Any]) -> Response:
     """Report charges"""
-    return his_charges.take_charges(current_actor(), facts, clock())
+    return as_they_are(his_charges.take_charges(current_actor(), facts, clock()))
 
 
 @blp.route("/v1/his/events/charge-reversal", methods=["POST"])
 @guarded("his:report")
 @blp.arguments(ReversalBatch)
 @blp.response(200, BatchVerdict)
-def charge_reversal(facts: dict[str, Any]) -> dict[str, Any]:
+def charge_reversal(facts: dict[str, Any]) -> Response:
     """Take charges back"""
-    return his_charges.take_reversals(current_actor(), facts, clock())
+    return as_they_are(his_charges.take_reversals(current_actor(), facts, clock()))
 
 
 @blp.route("/v1/his/events/discharge-order", methods=["POST"])

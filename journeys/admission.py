@@ -13,7 +13,7 @@ from journeys.counterparts import Counterparts
 from journeys.patient_scope import stay_for, stays_of
 from models import ledger
 from models.admission import Admission, AdmissionState, AdmissionStep, took_step
-from models.db import Session
+from models.db import ReadSession, Session
 from models.document import Document
 from models.insurance import Encounter
 from models.ledger import AccountKind
@@ -59,7 +59,7 @@ def register_insurance(
     Refused ADMISSION_NOT_IN_HOUSE, INSURANCE_IDENTITY_MISSING and whatever the desk refuses; Busy
     when the platform gave no answer: the same call goes on where it stopped.
     """
-    with Session() as db:
+    with ReadSession() as db:
         stay = stay_for(db, actor, admission_id, "OWN")
         if stay.state not in {AdmissionState.IN_HOUSE, AdmissionState.LEAVING}:
             raise Refused("ADMISSION_NOT_IN_HOUSE")
@@ -137,7 +137,7 @@ def list_stays(actor: Actor) -> list[dict[str, Any]]:
     """The stays this actor may see: a patient's own and consented ones, a nurse's ward, a desk's
     hospital.
     """
-    with Session() as db:
+    with ReadSession() as db:
         stays = stays_of(db, actor)
         names = dict(_masked_names(db, {stay.patient_id for stay in stays}))
         return [_line(stay, names[stay.patient_id]) for stay in stays]
@@ -147,7 +147,7 @@ def view_stay(actor: Actor, admission_id: UUID) -> dict[str, Any]:
     """One stay: where it stands, its deposit and room, and its trail of steps over all channels
     (GZ-20 T1).
     """
-    with Session() as db:
+    with ReadSession() as db:
         stay = stay_for(db, actor, admission_id, "VIEW")
         name = dict(_masked_names(db, {stay.patient_id}))[stay.patient_id]
         held = ledger.held(db, stay.hospital_id, AccountKind.INPATIENT_DEPOSIT, str(stay.id))

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session as Db
 
 from models.audit import audit
 from models.bank_batch import BankBatch, BatchState
-from models.db import Session
+from models.db import ReadSession, Session
 from models.payee import Payee
 from models.refund import RefundLeg
 from models.sealing import fingerprint
@@ -89,14 +89,14 @@ def list_batches(actor: Actor, state: str | None) -> list[dict[str, Any]]:
     query = select(BankBatch).where(BankBatch.hospital_id == actor.hospital_id)
     if state:
         query = query.where(BankBatch.state == state)
-    with Session() as db:
+    with ReadSession() as db:
         newest = query.order_by(BankBatch.built_at.desc(), BankBatch.id.desc()).limit(200)
         return [_shown(batch) for batch in db.scalars(newest)]
 
 
 def view_batch(actor: Actor, batch_id: UUID) -> dict[str, Any]:
     """One file with its rows, card numbers masked."""
-    with Session() as db:
+    with ReadSession() as db:
         batch = _batch(db, actor, batch_id)
         found = db.execute(
             select(RefundLeg, Payee)

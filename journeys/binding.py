@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session as SqlSession
 
 from models.audit import audit
 from models.binding import WeChatBinding
-from models.db import Session
+from models.db import ReadSession, Session
 from models.patient import Patient
 from policies.access import Actor
 from policies.identity_number import read_id_no
@@ -50,7 +50,7 @@ def unbind(actor: Actor, now: Callable[[], datetime]) -> None:
 
 def bound_patient(actor: Actor) -> Patient | None:
     """Who the account is."""
-    with Session() as db:
+    with ReadSession() as db:
         return db.get(Patient, actor.patient_id) if actor.patient_id else None
 
 

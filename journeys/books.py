@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from models import ledger
-from models.db import Session
+from models.db import ReadSession
 from models.ledger import Account
 from policies.access import Actor
 
@@ -20,7 +20,7 @@ def balances(actor: Actor) -> list[dict[str, Any]]:
         .group_by(Account.kind)
         .order_by(Account.kind)
     )
-    with Session() as db:
+    with ReadSession() as db:
         return [
             {"kind": kind, "accounts": accounts, "balance_fen": int(total)}
             for kind, accounts, total in db.execute(query)
@@ -29,7 +29,7 @@ def balances(actor: Actor) -> list[dict[str, Any]]:
 
 def proof(actor: Actor) -> list[dict[str, Any]]:
     """What the ledger's proof finds wrong now; an empty list is the good answer."""
-    with Session() as db:
+    with ReadSession() as db:
         return [
             {
                 "code": finding.code,

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session as Db
 from journeys.counterparts import Counterparts
 from models.audit import audit
 from models.campaign import CampaignState, NoticeCampaign, PublicNotice, WrongNumber
-from models.db import Session, new_id, rows
+from models.db import ReadSession, Session, new_id, rows
 from models.hospital import setting
 from models.message import MessageState
 from models.queue import defer
@@ -210,13 +210,13 @@ def wrong_number(actor: Actor, outside: Counterparts, phone: str) -> dict[str, A
 
 def view(actor: Actor, campaign_id: UUID) -> dict[str, Any]:
     """One campaign: how many were told how, what is waiting, where it is public."""
-    with Session() as db:
+    with ReadSession() as db:
         return _shown(db, NoticeCampaign.locked(db, actor.hospital_id, campaign_id))
 
 
 def campaigns(actor: Actor) -> list[dict[str, Any]]:
     """All campaigns, the newest first."""
-    with Session() as db:
+    with ReadSession() as db:
         query = select(NoticeCampaign).where(NoticeCampaign.hospital_id == actor.hospital_id)
         found = db.scalars(query.order_by(NoticeCampaign.id.desc())).all()
         return [_shown(db, campaign) for campaign in found]
@@ -226,7 +226,7 @@ def people(
     actor: Actor, campaign_id: UUID, state: str | None, after: UUID | None
 ) -> list[dict[str, Any]]:
     """What became of the message to each holder, 500 a page by patient; no names."""
-    with Session() as db:
+    with ReadSession() as db:
         campaign = NoticeCampaign.locked(db, actor.hospital_id, campaign_id)
     return rows(_PEOPLE, **_about(campaign), state=state, after=after)
 

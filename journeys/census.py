@@ -21,7 +21,7 @@ from journeys.census_holders import sealed_holders
 from models import census_staging as staging
 from models.audit import audit
 from models.census import CensusFinding, CensusImport, CensusState
-from models.db import Session, new_id
+from models.db import ReadSession, Session, new_id
 from policies.access import Actor
 from policies.census import FIELDS, CensusMapping, Table, read_mapping, words
 from policies.refusals import Conflict, Forbidden
@@ -99,19 +99,19 @@ def imports(actor: Actor) -> list[dict[str, Any]]:
         .where(CensusImport.hospital_id == actor.hospital_id)
         .order_by(CensusImport.prepared_at.desc())
     )
-    with Session() as db:
+    with ReadSession() as db:
         return [_shown(each) for each in db.scalars(query)]
 
 
 def one_import(actor: Actor, import_id: UUID) -> dict[str, Any]:
     """One dump with its report."""
-    with Session() as db:
+    with ReadSession() as db:
         return _shown(CensusImport.of(db, actor.hospital_id, import_id))
 
 
 def findings(actor: Actor, import_id: UUID, after: int, limit: int) -> list[dict[str, Any]]:
     """What was found, in the order of the files, after a number."""
-    with Session() as db:
+    with ReadSession() as db:
         CensusImport.of(db, actor.hospital_id, import_id)
         query = (
             select(CensusFinding)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from models.db import Session
+from models.db import ReadSession
 from policies.access import Actor
 
 _TOTAL = text(
@@ -59,7 +59,7 @@ def clearance_total(actor: Actor) -> dict[str, Any]:
     many holders cannot be called (GZ-3, GZ-7 T1).
     """
     here = {"house": actor.hospital_id}
-    with Session() as db:
+    with ReadSession() as db:
         total = db.execute(_TOTAL, here).mappings().one()
         return {
             **total,
@@ -70,5 +70,5 @@ def clearance_total(actor: Actor) -> dict[str, Any]:
 def clearance_rows(actor: Actor, after: UUID | None, limit: int) -> list[dict[str, Any]]:
     """The rows of the ledger in the order of their ids, after one of them."""
     told = {"house": actor.hospital_id, "after": after or NONE, "limit": limit}
-    with Session() as db:
+    with ReadSession() as db:
         return [dict(row) for row in db.execute(_ROWS, told).mappings()]

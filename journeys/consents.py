@@ -16,7 +16,7 @@ import policies
 from journeys.patient_scope import stay_for
 from models.audit import audit
 from models.consent import Consent
-from models.db import Session
+from models.db import ReadSession, Session
 from models.login import digest, readable_code
 from policies.access import Actor
 from policies.refusals import NotFound, Refused
@@ -101,7 +101,7 @@ def withdraw(actor: Actor, consent_id: UUID, now: Clock, admission_id: UUID | No
 def consents_of(actor: Actor, admission_id: UUID | None = None) -> list[Consent]:
     """Given by and to the patient who asks; for staff, those given by a stay's patient. Newest
     first."""
-    with Session() as db:
+    with ReadSession() as db:
         if admission_id is not None:
             patient_id = stay_for(db, actor, admission_id, "OWN").patient_id
             which = Consent.patient_id == patient_id

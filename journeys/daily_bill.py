@@ -13,7 +13,7 @@ from journeys.counterparts import Counterparts
 from models import daily_bill
 from models.admission import Admission
 from models.daily_bill import MadeBill
-from models.db import Session
+from models.db import ReadSession, Session
 from models.work_item import close_open, open_item
 from notifications.many import Word, tell_all
 from policies.access import Actor
@@ -92,7 +92,7 @@ def check_yesterday(outside: Counterparts, hospital_id: UUID) -> int:
 
 def missing_bills(actor: Actor, day: date) -> list[dict[str, Any]]:
     """The report of inpatients without a bill of this day: by ward and bed, without names."""
-    with Session() as db:
+    with ReadSession() as db:
         without = daily_bill.missing(db, actor.hospital_id, day)
         stays = db.scalars(
             select(Admission)

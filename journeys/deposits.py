@@ -12,7 +12,7 @@ from journeys.counterparts import Counterparts
 from journeys.patient_scope import knows_stay, stay_for
 from models import ledger
 from models.admission import Admission, AdmissionState, took_step
-from models.db import Session
+from models.db import ReadSession, Session
 from models.ledger import AccountKind
 from models.payment_order import OrderState, PaymentOrder, Purpose
 from models.receipt import Receipt
@@ -101,7 +101,7 @@ def refund_part(
 
 def view_order(actor: Actor, order_id: UUID) -> dict[str, Any]:
     """One order as its payer or a member of staff may see it; NotFound for everybody else."""
-    with Session() as db:
+    with ReadSession() as db:
         order = db.get(PaymentOrder, order_id)
         if order is None or not _may_see(db, actor, order):
             raise NotFound("ORDER_UNKNOWN")

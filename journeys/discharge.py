@@ -17,7 +17,7 @@ from journeys.patient_scope import stay_for
 from journeys.settlement_view import view_settlement
 from models import charges, ledger
 from models.admission import Admission, AdmissionState, took_step
-from models.db import Session
+from models.db import ReadSession, Session
 from models.hospital import Hospital
 from models.insurance import Encounter
 from models.ledger import AccountKind
@@ -45,7 +45,7 @@ def try_settlement(actor: Actor, outside: Counterparts, admission_id: UUID) -> d
 
     Refused DISCHARGE_NOT_ORDERED before the order; Busy when the platform is silent.
     """
-    with Session() as db:
+    with ReadSession() as db:
         stay = stay_for(db, actor, admission_id, "OWN")
         run = Settlement.alive(db, stay.id)
         if run and run.state != SettlementState.TRIAL:
@@ -162,7 +162,7 @@ def advance(actor: Actor, outside: Counterparts, admission_id: UUID) -> None:
     """
     before = None
     while True:
-        with Session() as db:
+        with ReadSession() as db:
             run = Settlement.alive(db, admission_id)
         if run is None or run.state == before or run.state not in STEPS:
             return
@@ -203,7 +203,7 @@ def decide_aid(outside: Counterparts, claim_id: UUID) -> None:
 
 def open_runs(hospital_id: UUID) -> list[UUID]:
     """Stays whose settlement can go on without a person: for the sweep."""
-    with Session() as db:
+    with ReadSession() as db:
         query = select(Settlement.admission_id).where(
             Settlement.hospital_id == hospital_id, Settlement.state.in_(STEPS)
         )
@@ -280,7 +280,7 @@ def _take_payment(actor: Actor, outside: Counterparts, run: Settlement) -> None:
 
 def _take_back(actor: Actor, outside: Counterparts, run: Settlement) -> None:
     """Undo outside first, aid then insurer, and the books only when both have surely let go."""
-    with Session() as db:
+    with ReadSession() as db:
         claim = AidClaim.of(db, run.id)
         encounter = Encounter.active(db, run.admission_id)
     if claim and claim.state != ClaimState.WITHDRAWN:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from journeys.counterparts import Counterparts
 from journeys.patient_scope import stay_for
 from models.admission import took_step
-from models.db import Session
+from models.db import ReadSession, Session
 from models.document import Document
 from models.work_item import WorkItem, close_open
 from policies.access import Actor
@@ -49,7 +49,7 @@ def list_work(actor: Actor, kind: str | None) -> list[dict[str, Any]]:
     )
     if kind:
         query = query.where(WorkItem.kind == kind)
-    with Session() as db:
+    with ReadSession() as db:
         found = db.scalars(query.order_by(WorkItem.due_at.nulls_last(), WorkItem.id).limit(500))
         return [
             {

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session as Db
 from config import today
 from journeys.counterparts import Counterparts
 from models.audit import audit
-from models.db import Session
+from models.db import ReadSession, Session
 from models.filing import PrepayFiling, Publication
 from models.hospital import Hospital
 from policies.access import Actor
@@ -211,13 +211,13 @@ def view_filing(actor: Actor, filing_id: UUID) -> dict[str, Any]:
 
 def list_filings(actor: Actor) -> list[dict[str, Any]]:
     """All filings of the hospital in every state, newest first, with their publications."""
-    with Session() as db:
+    with ReadSession() as db:
         return _shown(db, actor.hospital_id)
 
 
 def public_filings(hospital_code: str, now: datetime) -> dict[str, Any]:
     """What the public may see: filings that the health department approved and that hold today."""
-    with Session() as db:
+    with ReadSession() as db:
         home = Hospital.by_code(db, hospital_code)
         in_force = {each.id for each in PrepayFiling.of(db, home.id) if each.in_force(today(now))}
         return {
@@ -230,7 +230,7 @@ def public_filings(hospital_code: str, now: datetime) -> dict[str, Any]:
 def list_duties(actor: Actor, now: datetime) -> list[dict[str, Any]]:
     """What the hospital still owes the public about its filings."""
     day = today(now)
-    with Session() as db:
+    with ReadSession() as db:
         shown = Publication.of(db, actor.hospital_id)
         filings = [
             Shown(

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from models.audit import audit
-from models.db import Session, new_id
+from models.db import ReadSession, Session, new_id
 from models.his_key import HisKey
 from models.hospital import Hospital
 from policies.access import Actor, system
@@ -86,7 +86,7 @@ def retire_his_key(hospital: str, key_id: str, now: Clock) -> None:
 
 def his_keys_that_open() -> tuple[int, list[str]]:
     """How many live HIS keys our sealing keys open, and the ids of those they do not."""
-    with Session() as db:
+    with ReadSession() as db:
         keys = db.scalars(select(HisKey).where(HisKey.retired_at.is_(None))).all()
     opened = [key for key in keys if _opens(key)]
     return len(opened), [key.key_id for key in keys if key not in opened]
@@ -101,5 +101,5 @@ def _opens(key: HisKey) -> bool:
 
 def ourselves(hospital: str) -> Actor:
     """The software itself acting in this hospital; NotFound HOSPITAL_UNKNOWN."""
-    with Session() as db:
+    with ReadSession() as db:
         return system(Hospital.by_code(db, hospital).id)

@@ -11,7 +11,7 @@ from sqlalchemy import Select, select
 from config import today
 from journeys.counterparts import Counterparts
 from models.admission import Admission, AdmissionState
-from models.db import Session
+from models.db import ReadSession, Session
 from models.insurance import CallState, Encounter, EncounterState, InsuranceCall
 from models.work_item import close_open, open_item
 from payments.insurance.stay import fee_lines
@@ -26,7 +26,7 @@ def upload_fees(outside: Counterparts, hospital_id: UUID) -> int:
     A stay whose lines were refused becomes a task; silence is left to the next night and to the
     trial.
     """
-    with Session() as db:
+    with ReadSession() as db:
         waiting = db.execute(
             select(Encounter.id, Encounter.admission_id)
             .join(Admission, Admission.id == Encounter.admission_id)
@@ -37,7 +37,7 @@ def upload_fees(outside: Counterparts, hospital_id: UUID) -> int:
             )
         ).all()
     for encounter_id, admission_id in waiting:
-        with Session() as db:
+        with ReadSession() as db:
             lines = fee_lines(db, admission_id)
         try:
             outside.insurance.upload(encounter_id, lines, system(hospital_id))
@@ -87,7 +87,7 @@ def reconcile_insurance(outside: Counterparts, hospital_id: UUID) -> int:
 
 def list_calls(actor: Actor) -> list[dict[str, Any]]:
     """The calls whose outcome a person must find out, oldest first."""
-    with Session() as db:
+    with ReadSession() as db:
         return [
             {"id": call.id, "msgid": call.msgid, "infno": call.infno, "task": call.task}
             for call in db.scalars(_for_people(actor.hospital_id))
@@ -100,7 +100,7 @@ def decide_call(
     """The insurance office found out what became of a call; ``numbers``: mdtrt_id or setl_id, if it
     happened.
     """
-    with Session() as db:
+    with ReadSession() as db:
         call = db.get(InsuranceCall, call_id)
     if call is None or call.hospital_id != actor.hospital_id:
         raise NotFound("INSURANCE_CALL_UNKNOWN")

@@ -12,7 +12,7 @@ from config import SHANGHAI, today
 from journeys.counterparts import Counterparts
 from models.audit import audit
 from models.classification import Classification
-from models.db import Session
+from models.db import ReadSession, Session
 from models.hospital import Hospital
 from models.patient import Patient
 from models.visit import Visit
@@ -74,7 +74,7 @@ def record_invoice(
 def without_invoice(actor: Actor, now: datetime) -> list[dict[str, Any]]:
     """Payments for ordered services of earlier days that still have no invoice, oldest first."""
     midnight = datetime.combine(today(now), time(), SHANGHAI)
-    with Session() as db:
+    with ReadSession() as db:
         found = Classification.without_invoice(db, actor.hospital_id, midnight)
         return [_shown(row) for row in found]
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session as Db
 
 from journeys.counterparts import Counterparts
-from models.db import Session
+from models.db import ReadSession
 from models.patient import Patient
 from payments.purse import Balance, Holder, balances, holders, would_go
 from policies.access import Actor
@@ -17,7 +17,7 @@ from policies.refund_why import sentence
 
 def view_my_money(actor: Actor, outside: Counterparts, patient_id: UUID) -> dict[str, Any]:
     """The balances of the patient who asks, or at the window of any patient here."""
-    with Session() as db:
+    with ReadSession() as db:
         patient = Patient.seen_by(db, actor, patient_id)
         shown = [
             _shown(db, outside, holder, balance)

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from journeys.counterparts import Counterparts
-from models.db import Session, id_of
+from models.db import ReadSession, Session, id_of
 from models.hospital import Hospital
 from models.notice import ChannelNotice
 from models.payment_order import PaymentOrder
@@ -49,7 +49,7 @@ def receive_notice(outside: Counterparts, headers: Mapping[str, str], body: byte
 
 def apply_notice(outside: Counterparts, notice_id: UUID) -> None:
     """Apply one kept notice; harmless when it was applied before."""
-    with Session() as db:
+    with ReadSession() as db:
         notice = db.get_one(ChannelNotice, notice_id)
     if notice.applied_at:
         return
@@ -66,7 +66,7 @@ def apply_notice(outside: Counterparts, notice_id: UUID) -> None:
 
 def sweep_notices(outside: Counterparts, hospital_id: UUID) -> int:
     """Apply the kept notices whose job was lost; how many there were."""
-    with Session() as db:
+    with ReadSession() as db:
         left = db.scalars(
             select(ChannelNotice.id).where(
                 ChannelNotice.hospital_id == hospital_id, ChannelNotice.applied_at.is_(None)
@@ -85,7 +85,7 @@ def _apply(notice: ChannelNotice, now: datetime) -> None:
         refund_legs.record_leg(leg_id, ChannelRefund(**said), now, by="notice")
         return
     order_id = id_of(notice.number)
-    with Session() as db:
+    with ReadSession() as db:
         order = db.get(PaymentOrder, order_id) if order_id else None
     if order is None or order.hospital_id != notice.hospital_id:
         raise NotFound("ORDER_UNKNOWN")

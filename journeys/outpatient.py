@@ -10,7 +10,7 @@ from journeys.counterparts import Counterparts
 from journeys.patient_scope import stay_for
 from models import ledger
 from models.admission import Admission, AdmissionState, took_step
-from models.db import Session
+from models.db import ReadSession, Session
 from models.ledger import AccountKind, Line, Take
 from models.patient import Patient
 from models.payment_order import PaymentOrder, Purpose
@@ -30,7 +30,7 @@ def view_account(actor: Actor, patient_id: UUID) -> dict[str, Any]:
     """A patient's outpatient money on all cards, each top-up that is not used up; no inpatient
     money (GZ-3).
     """
-    with Session() as db:
+    with ReadSession() as db:
         patient = Patient.seen_by(db, actor, patient_id)
         lots = [
             lot

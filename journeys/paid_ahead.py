@@ -13,7 +13,7 @@ from journeys.counterparts import Counterparts
 from models import ledger, receipt
 from models.audit import audit
 from models.classification import Classification
-from models.db import Session, new_id
+from models.db import ReadSession, Session, new_id
 from models.hospital import Hospital
 from models.ledger import AccountKind, Line, NewLot
 from models.paid_ahead import AheadState, AheadUse, PaidAhead
@@ -226,7 +226,7 @@ def undo_last_use(
 
 def view_plan(actor: Actor, plan_id: UUID) -> dict[str, Any]:
     """One plan: what was paid, used and is left, and what the classifier said."""
-    with Session() as db:
+    with ReadSession() as db:
         return _shown(db, PaidAhead.seen_by(db, actor, plan_id))
 
 
@@ -237,7 +237,7 @@ def list_plans(actor: Actor, code: str | None) -> list[dict[str, Any]]:
         query = query.where(PaidAhead.patient_id.in_({actor.patient_id} - {None}))
     if code:
         query = query.where(PaidAhead.code == code)
-    with Session() as db:
+    with ReadSession() as db:
         found = db.scalars(query.order_by(PaidAhead.id.desc()).limit(AT_MOST))
         return [_shown(db, plan) for plan in found.all()]
 

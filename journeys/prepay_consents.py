@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session as Db
 from journeys.counterparts import Counterparts
 from models import ledger
 from models.audit import audit
-from models.db import Session
+from models.db import ReadSession, Session
 from models.ledger import AccountKind
 from models.patient import Patient
 from models.prepay_consent import PrepayConsent
@@ -24,7 +24,7 @@ PREPAY = AccountKind.OUTPATIENT_PREPAY
 
 def view_consent(actor: Actor, patient_id: UUID) -> dict[str, Any]:
     """The present wording, and the patient's newest consent if there is one."""
-    with Session() as db:
+    with ReadSession() as db:
         patient = Patient.seen_by(db, actor, patient_id)
         return {"wording": wording(About.PREPAY), "consent": PrepayConsent.latest(db, patient.id)}
 

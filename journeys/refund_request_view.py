@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session as Db
 
 from config import SHANGHAI
-from models.db import Session
+from models.db import ReadSession
 from models.hospital import consortium_of
 from models.machine import StateMove
 from models.patient import Patient
@@ -33,7 +33,7 @@ def request_for(db: Db, actor: Actor, request_id: UUID) -> RefundRequest:
 
 def view_request(actor: Actor, request_id: UUID) -> dict[str, Any]:
     """One request with its refunds, holds and steps."""
-    with Session() as db:
+    with ReadSession() as db:
         request = db.get(RefundRequest, request_id)
         if request is None:
             raise NotFound("REFUND_REQUEST_UNKNOWN")
@@ -42,7 +42,7 @@ def view_request(actor: Actor, request_id: UUID) -> dict[str, Any]:
 
 def requests_of_patient(actor: Actor, patient_id: UUID) -> list[dict[str, Any]]:
     """A person's requests wherever their identity was verified, newest first."""
-    with Session() as db:
+    with ReadSession() as db:
         patient = Patient.seen_by(db, actor, patient_id)
         ids = _same_person(db, patient) if actor.patient_id == patient_id else {patient_id}
         return [_shown(db, actor, request) for request in requests_of(db, ids)]
@@ -50,7 +50,7 @@ def requests_of_patient(actor: Actor, patient_id: UUID) -> list[dict[str, Any]]:
 
 def list_requests(actor: Actor, state: str | None) -> list[dict[str, Any]]:
     """The hospital's requests in a state, oldest first: finance's queue (at most 500)."""
-    with Session() as db:
+    with ReadSession() as db:
         query = select(RefundRequest).where(RefundRequest.hospital_id == actor.hospital_id)
         if state:
             query = query.where(RefundRequest.state == state)
@@ -67,7 +67,7 @@ def four_eyes(actor: Actor, day: date) -> list[dict[str, Any]]:
         StateMove.at >= start,
         StateMove.at < start + timedelta(days=1),
     )
-    with Session() as db:
+    with ReadSession() as db:
         query = select(RefundRequest).where(RefundRequest.id.in_(moved))
         found = db.scalars(query.order_by(RefundRequest.accepted_at, RefundRequest.id))
         return [_shown(db, actor, request) for request in found]

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session as Db
 
 from journeys.counterparts import Counterparts
 from journeys.settings import refund_checker_present
-from models.db import Session
+from models.db import ReadSession, Session
 from models.hospital import setting
 from models.paid_ahead import PaidAhead
 from models.refund import Refund, RefundLeg, RefundState
@@ -92,7 +92,7 @@ def sweep_legs(outside: Counterparts, hospital_id: UUID) -> int:
 
 def view_refund(actor: Actor, refund_id: UUID) -> dict[str, Any]:
     """One refund with its legs, for its patient and for staff; NotFound for everybody else."""
-    with Session() as db:
+    with ReadSession() as db:
         refund = db.get(Refund, refund_id)
         if refund is None:
             raise NotFound("REFUND_UNKNOWN")
@@ -102,7 +102,7 @@ def view_refund(actor: Actor, refund_id: UUID) -> dict[str, Any]:
 
 def list_refunds(actor: Actor, state: str | None) -> list[dict[str, Any]]:
     """The refunds of the hospital in a state, oldest first: finance's queue (at most 500)."""
-    with Session() as db:
+    with ReadSession() as db:
         query = select(Refund).where(Refund.hospital_id == actor.hospital_id)
         if state:
             query = query.where(Refund.state == state)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from models import resealing
-from models.db import Session
+from models.db import ReadSession, Session
 
 BATCH = 500
 """Rows of one transaction: enough to be quick, few enough that nobody waits for it."""
@@ -47,16 +47,16 @@ def reseal(batch: int = BATCH) -> Iterator[Progress]:
 
 def values_by_key() -> dict[str, int]:
     """Key name -> how many stored values it sealed. A key that is not named may be retired."""
-    with Session() as db:
+    with ReadSession() as db:
         return resealing.values_by_key(db)
 
 
 def shut_values() -> list[str]:
     """Open everything that is sealed; ``table:column:id`` of what does not open."""
-    with Session() as db:
+    with ReadSession() as db:
         return resealing.shut_values(db)
 
 
 def _old() -> int:
-    with Session() as db:
+    with ReadSession() as db:
         return resealing.count_old(db)

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from models.audit import audit
-from models.db import Session, rows
+from models.db import ReadSession, Session, rows
 from models.hospital import Hospital, Setting, SettingChange
 from models.staff import refund_checker_present, someone_may
 from policies.access import Actor
@@ -87,7 +87,7 @@ def readiness(hospital_id: UUID) -> list[Gap]:
         for key, known in KNOWN.items()
         if known.required and key not in values
     ]
-    with Session() as db:
+    with ReadSession() as db:
         gaps += [
             _gap(code, permission)
             for code, permission in DUTIES.items()

@@ -15,7 +15,7 @@ from config import SHANGHAI
 from journeys.counterparts import Counterparts
 from journeys.patient_scope import stay_for
 from models.admission import Admission, AdmissionState
-from models.db import Session
+from models.db import ReadSession, Session
 from models.hospital import Hospital
 from models.refund import Refund
 from models.settlement import Settlement, SettlementDelay, SettlementState
@@ -65,7 +65,7 @@ def waiting_discharges(actor: Actor) -> list[dict[str, Any]]:
     )
     if not actor.may("hospital:read"):
         open_ones = open_ones.where(Admission.ward.in_(actor.wards))
-    with Session() as db:
+    with ReadSession() as db:
         cases = _cases(db, actor.hospital_id, open_ones)
         return sorted((_shown(db, case) for case in cases), key=lambda case: case["late_from"])
 
@@ -84,7 +84,7 @@ def settlement_kpi(
         Admission.ordered_at < end,
         Admission.state.in_([AdmissionState.LEAVING, AdmissionState.SETTLED]),
     )
-    with Session() as db:
+    with ReadSession() as db:
         found = kpi(_cases(db, actor.hospital_id, left), outside.now())
         return {
             "discharges": found.discharges,

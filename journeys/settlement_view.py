@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session as Db
 from journeys.patient_scope import Scope, knows_stay, stay_for
 from models import ledger
 from models.admission import Admission
-from models.db import Session
+from models.db import ReadSession, Session
 from models.ledger import AccountKind
 from models.payment_order import PaymentOrder, Purpose
 from models.receipt import Receipt, ReceiptPrint
@@ -41,7 +41,7 @@ def view_settlement(actor: Actor, admission_id: UUID, scope: Scope = "VIEW") -> 
 
     ``scope``: who just paid by a consent to PAY alone sees what was paid for.
     """
-    with Session() as db:
+    with ReadSession() as db:
         stay = stay_for(db, actor, admission_id, scope)
         run = Settlement.latest(db, stay.id)
         if run is None:

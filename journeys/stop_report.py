@@ -5,7 +5,7 @@ from datetime import datetime, time
 from typing import Any
 
 from config import SHANGHAI, today
-from models.db import Session, rows
+from models.db import ReadSession, rows
 from models.hospital import Hospital
 from policies.access import Actor
 from policies.packs import rules_of
@@ -44,7 +44,7 @@ def top_ups_after_stop(actor: Actor) -> dict[str, Any]:
     FILED: under an exception. ADVISED: at an institution that the rules only advise. NONE: neither,
     which is what a supervisor looks for.
     """
-    with Session() as db:
+    with ReadSession() as db:
         rules = rules_of(db.get_one(Hospital, actor.hospital_id).rule_packs)
     stops = [value.valid_from for pack in rules.packs for value in pack.values.get(STOP, ())]
     if not stops:

@@ -13,7 +13,7 @@ from journeys.counterparts import Counterparts
 from models import ledger
 from models.audit import audit
 from models.classification import Classification
-from models.db import Session
+from models.db import ReadSession, Session
 from models.filing import PrepayFiling, Publication
 from models.hospital import Hospital
 from models.ledger import AccountKind
@@ -217,7 +217,7 @@ def _text(row: Any) -> str | None:
 
 
 def _shown(order_id: UUID) -> dict[str, Any]:
-    with Session() as db:
+    with ReadSession() as db:
         order = db.get_one(PaymentOrder, order_id)
         paper = Receipt.of(db, order.purpose, order.id)
         asked = Classification.of(db, order.id)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session as Db
 from journeys.counterparts import Counterparts
 from models import ledger
 from models.audit import audit
-from models.db import Session
+from models.db import ReadSession, Session
 from models.hospital import Hospital
 from models.ledger import AccountKind, Line
 from models.turnover import (
@@ -29,7 +29,7 @@ def claim_book(actor: Actor) -> dict[str, Any]:
     """What the treasury has got, what was claimed of it, the room that is left (D-09, D-10), the
     advances nobody claimed yet by budget year, and the claims.
     """
-    with Session() as db:
+    with ReadSession() as db:
         room = _room(db, actor.hospital_id)
         waiting: dict[int, int] = {}
         for advance, open_fen in _unclaimed(db, actor.hospital_id):

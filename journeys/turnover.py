@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session as Db
 from journeys.counterparts import Counterparts
 from models import ledger
 from models.audit import audit
-from models.db import Session, rows
+from models.db import ReadSession, Session, rows
 from models.hospital import Hospital
 from models.ledger import AccountKind, Line, Take
 from models.queue import defer
@@ -77,7 +77,7 @@ def preview(actor: Actor, as_of: date) -> list[dict[str, Any]]:
 
     Refused PUBLIC_ONLY, TURNOVER_DAY_WRONG, RULE_PACK_NOT_APPLICABLE.
     """
-    with Session() as db:
+    with ReadSession() as db:
         years = _years(db, actor, as_of)
     (found,) = rows(_PREVIEW, hospital_id=actor.hospital_id, older_than=older_than(as_of, years))
     return [
@@ -225,13 +225,13 @@ def complete_turnovers(outside: Counterparts, hospital_id: UUID) -> int:
 
 def look(actor: Actor, batch_id: UUID) -> dict[str, Any]:
     """One batch: what the voucher for the treasury says."""
-    with Session() as db:
+    with ReadSession() as db:
         return _shown(TurnoverBatch.locked(db, actor.hospital_id, batch_id))
 
 
 def batches(actor: Actor) -> list[dict[str, Any]]:
     """Every year's batches, the newest first."""
-    with Session() as db:
+    with ReadSession() as db:
         query = select(TurnoverBatch).where(TurnoverBatch.hospital_id == actor.hospital_id)
         found = db.scalars(query.order_by(TurnoverBatch.year.desc(), TurnoverBatch.id.desc()))
         return [_shown(batch) for batch in found]

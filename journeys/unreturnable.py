@@ -16,7 +16,7 @@ from journeys.counterparts import Counterparts
 from models import ledger
 from models.audit import audit
 from models.binding import WeChatBinding
-from models.db import Session, rows
+from models.db import ReadSession, Session, rows
 from models.hospital import setting
 from models.ledger import AccountKind
 from models.patient import Patient
@@ -163,7 +163,7 @@ def lift(actor: Actor, outside: Counterparts, account_id: UUID, why: str) -> dic
 
 def view(actor: Actor, account_id: UUID) -> dict[str, Any]:
     """One account: what was tried to reach its holder, and whether it is given up."""
-    with Session() as db:
+    with ReadSession() as db:
         account = _account(db, actor, account_id)
         there = UnreturnableMark.live(db, account.id)
         owner = str(account.id)

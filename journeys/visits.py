@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session as Db
 
 from journeys.counterparts import Counterparts
 from models import ledger
-from models.db import Session
+from models.db import ReadSession, Session
 from models.ledger import AccountKind
 from models.patient import Patient
 from models.payment_order import PaymentOrder, Purpose
@@ -63,7 +63,7 @@ def open_visit(
         elif visit.content_hash != content:
             raise Conflict("VISIT_CHANGED")
         visit_id = visit.id
-    with Session() as db:
+    with ReadSession() as db:
         return _shown(db, db.get_one(Visit, visit_id))
 
 
@@ -133,7 +133,7 @@ def refund_surplus(actor: Actor, outside: Counterparts, visit_id: UUID) -> UUID:
 
 def view_visit(actor: Actor, visit_id: UUID) -> dict[str, Any]:
     """A visit with its items, its payment and its one receipt."""
-    with Session() as db:
+    with ReadSession() as db:
         return _shown(db, Visit.seen_by(db, actor, visit_id))
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Row, select
 from models.admission import Admission
 from models.charges import ChargeLine
 from models.daily_bill import BillQuestion
-from models.db import Session
+from models.db import ReadSession, Session
 from models.message import Message, MessageState, PrintJob
 from models.patient import Patient
 from policies.access import Actor
@@ -36,7 +36,7 @@ def questions_of_ward(actor: Actor, ward: str) -> list[dict[str, Any]]:
         )
         .order_by(BillQuestion.asked_at, BillQuestion.id)
     )
-    with Session() as db:
+    with ReadSession() as db:
         return [_with_line(row) for row in db.execute(query)]
 
 
@@ -55,7 +55,7 @@ def print_queue(actor: Actor, ward: str) -> list[dict[str, Any]]:
         )
         .order_by(PrintJob.created_at, PrintJob.id)
     )
-    with Session() as db:
+    with ReadSession() as db:
         return [
             {
                 "id": job.id,

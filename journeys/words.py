@@ -6,7 +6,7 @@ import hmac
 from uuid import UUID
 
 from journeys.counterparts import Counterparts
-from models.db import Session
+from models.db import ReadSession, Session
 from models.hospital import Hospital
 from models.message import SubscriptionAccount
 from notifications import messages, receipts
@@ -42,7 +42,7 @@ def take_receipts(outside: Counterparts, token: str, body: bytes) -> int:
     """
     if not hmac.compare_digest(token.encode(), outside.receipt_token.encode()):
         raise NotFound
-    with Session() as db:
+    with ReadSession() as db:
         hospital_id = Hospital.by_code(db, outside.code).id
     try:
         found = read_receipts(body)

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from journeys.counterparts import Counterparts
 from models.audit import audit
-from models.db import Session, new_id
+from models.db import ReadSession, Session, new_id
 from models.workday_override import WorkdayOverride
 from policies.access import Actor
 from policies.workdays import published
@@ -42,6 +42,6 @@ def workdays_of(actor: Actor, year: int) -> dict[str, Any]:
         )
         .order_by(WorkdayOverride.day)
     )
-    with Session() as db:
+    with ReadSession() as db:
         days = [dict(row) for row in db.execute(query).mappings()]
     return {"year": year, "table_missing": published(date(year, 1, 1)) is None, "days": days}

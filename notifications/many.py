@@ -1,20 +1,39 @@
-"""One word to each of many patients: stored and queued by three statements for all of them."""
+"""One word to each of many patients: stored and queued by two statements for all of them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import insert
-from sqlalchemy.dialects.postgresql import insert as insert_once
+from sqlalchemy import text
 from sqlalchemy.orm import Session as Db
 
 from models.db import new_id
-from models.machine import StateMove
 from models.message import Message, MessageState
 from models.queue import defer_all
 from notifications.routes import routes_of
 from notifications.wording import wording_of
+
+# The messages, and for each the first row of its trail, as ``Machine.start`` leaves it.
+STORE = text("""
+    WITH word AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(CAST(:words AS jsonb))
+            AS word (id uuid, move_id uuid, key text, patient_id uuid, said jsonb)
+    ), stored AS (
+        INSERT INTO message (id, hospital_id, key, patient_id, template, "values", state, route,
+            attempts, answer, created_at, next_try_at)
+        SELECT id, :hospital_id, key, patient_id, :template, said, :state, :route, 0, '', :at, :at
+        FROM word
+        ON CONFLICT (hospital_id, key) DO NOTHING
+        RETURNING id
+    ), moved AS (
+        INSERT INTO state_move (id, hospital_id, machine, entity_id, there, at, by, why)
+        SELECT move_id, :hospital_id, :machine, id, :state, :at, 'system', :template
+        FROM stored JOIN word USING (id)
+    )
+    SELECT id FROM stored
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,53 +51,27 @@ def tell_all(
     """Do what ``messages.tell`` does, for all of them; how many had not been told before."""
     if not words:
         return 0
-    wording, route = wording_of(template), routes_of(template)[0]
-    stored = db.scalars(
-        insert_once(Message)
-        .on_conflict_do_nothing(index_elements=["hospital_id", "key"])
-        .returning(Message.id),
-        [
-            {
-                "id": new_id(),
-                "hospital_id": hospital_id,
-                "key": word.key,
-                "patient_id": word.patient_id,
-                "template": template,
-                "values": wording.complete(word.values),
-                "state": MessageState.QUEUED,
-                "route": route,
-                "attempts": 0,
-                "answer": "",
-                "created_at": at,
-                "next_try_at": at,
-            }
-            for word in words
-        ],
-    ).all()
-    _start(db, hospital_id, stored, template, at)
-    defer_all(
-        db,
-        "deliver_message",
-        [{"hospital_id": str(hospital_id), "message_id": str(new)} for new in stored],
-    )
-    return len(stored)
-
-
-def _start(db: Db, hospital_id: UUID, stored: Sequence[UUID], template: str, at: datetime) -> None:
-    """The first row of each message's trail, as ``Machine.start`` leaves it."""
-    moves = [
+    wording = wording_of(template)
+    told = [
         {
-            "id": new_id(),
-            "hospital_id": hospital_id,
-            "machine": Message.__name__,
-            "entity_id": new,
-            "here": None,
-            "there": MessageState.QUEUED,
-            "at": at,
-            "by": "system",
-            "why": template,
+            "id": str(new_id()),
+            "move_id": str(new_id()),
+            "key": word.key,
+            "patient_id": str(word.patient_id),
+            "said": wording.complete(word.values),
         }
-        for new in stored
+        for word in words
     ]
-    if moves:
-        db.execute(insert(StateMove), moves)
+    values = {
+        "words": json.dumps(told, ensure_ascii=False),
+        "hospital_id": hospital_id,
+        "template": template,
+        "state": MessageState.QUEUED,
+        "route": routes_of(template)[0],
+        "machine": Message.__name__,
+        "at": at,
+    }
+    stored = db.scalars(STORE, values).all()
+    arguments = [{"hospital_id": str(hospital_id), "message_id": str(new)} for new in stored]
+    defer_all(db, "deliver_message", arguments)
+    return len(stored)

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session as Db
 
-from models.db import Session
+from models.db import ReadSession, Session
 from models.message import Message, MessageRoute, MessageState, SubscriptionAccount
 from models.queue import defer
 from notifications.routes import (
@@ -111,7 +111,7 @@ def deliver(message_id: UUID, senders: Senders, now: Callable[[], datetime]) -> 
 
 def deliver_due(hospital_id: UUID, senders: Senders, now: Callable[[], datetime]) -> int:
     """Try every message whose time has come: the timetable's way, also for jobs that got lost."""
-    with Session() as db:
+    with ReadSession() as db:
         due = Message.to_look_at(db, hospital_id, now(), MessageState.QUEUED)
     for message in due:
         deliver(message.id, senders, now)

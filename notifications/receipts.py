@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session as Db
 
-from models.db import Session
+from models.db import ReadSession, Session
 from models.message import Message, MessageRoute, MessageState
 from models.patient import Patient
 from notifications.messages import RECEIPT_AFTER, Senders, next_route
@@ -45,7 +45,7 @@ def resolve_unknown(hospital_id: UUID, senders: Senders, now: Callable[[], datet
 
     A try that died is unknown too. An SMS is asked about by our key or its number, not sent again.
     """
-    with Session() as db:
+    with ReadSession() as db:
         open_ones = Message.to_look_at(db, hospital_id, now(), *ASKED_ABOUT)
         phones = {m.id: db.get_one(Patient, m.patient_id).phone for m in open_ones}
     for message in open_ones:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session as Db
 
 from models.admission import Admission
-from models.db import Session
+from models.db import ReadSession, Session
 from models.hospital import setting
 from models.patient import Patient
 from models.settlement import AidClaim, ClaimState, Settlement, SettlementState
@@ -66,7 +66,7 @@ def ask(agency: MedicalAid, now: Callable[[], datetime], claim_id: UUID) -> None
     """Ask the agency about a claim, with its number, and book the answer once; silence changes
     nothing.
     """
-    with Session() as db:
+    with ReadSession() as db:
         claim = db.get_one(AidClaim, claim_id)
         run = db.get_one(Settlement, claim.settlement_id)
         id_no = db.get_one(Patient, db.get_one(Admission, run.admission_id).patient_id).id_no
@@ -83,7 +83,7 @@ def ask(agency: MedicalAid, now: Callable[[], datetime], claim_id: UUID) -> None
 
 def open_claims(hospital_id: UUID) -> list[UUID]:
     """Aid claims without a decision whose bill is booked: for the sweep."""
-    with Session() as db:
+    with ReadSession() as db:
         query = select(AidClaim.id).where(
             AidClaim.hospital_id == hospital_id,
             AidClaim.state.in_([ClaimState.ASKED, ClaimState.PENDING]),

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from models.admission import Admission
-from models.db import Session
+from models.db import ReadSession, Session
 from models.insurance import Encounter
 from models.patient import Patient
 from models.settlement import Settlement, SettlementState
@@ -35,7 +35,7 @@ def ask(run: Settlement, desk: InsuranceDesk, now: Callable[[], datetime], actor
     TRIAL_CHANGED in the second case; while the outcome is unknown the run stays CONFIRMED.
     """
     amounts: dict[str, Any] = {"total": run.total_fen, "cash": run.total_fen}
-    with Session() as db:
+    with ReadSession() as db:
         stay = db.get_one(Admission, run.admission_id)
         patient = db.get_one(Patient, stay.patient_id)
         encounter = Encounter.active(db, stay.id)

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session as Db
 
-from models.db import Session
+from models.db import ReadSession, Session
 from models.payment_order import OPEN_STATES, OrderState, PaymentOrder, Purpose, Route
 from models.work_item import open_item
 from payments.channels.wechat import ChannelOrder, WeChatPay
@@ -166,7 +166,7 @@ def refresh(order_id: UUID, wechat_pay: WeChatPay, now: Callable[[], datetime]) 
     Silence changes nothing, nor does a no to the question: it is no answer about the payment. An
     order that WeChat never heard of is closed only after its time.
     """
-    with Session() as db:
+    with ReadSession() as db:
         order = db.get_one(PaymentOrder, order_id)
     if order.state == OrderState.PAID or order.channel != "WECHAT":
         return
@@ -314,7 +314,7 @@ def waiting(hospital_id: UUID, now: datetime) -> list[UUID]:
     """The open WeChat orders that were placed a while ago: the sweep that finds lost callbacks asks
     for each.
     """
-    with Session() as db:
+    with ReadSession() as db:
         return list(
             db.scalars(
                 select(PaymentOrder.id).where(

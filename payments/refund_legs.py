@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session as Db
 
 from models import pace
-from models.db import Session, id_of
+from models.db import ReadSession, Session, id_of
 from models.queue import defer
 from models.refund import UNFINISHED_LEGS, LegState, Refund, RefundLeg, RefundState
 from models.refund_request import RefundRequest
@@ -45,7 +45,7 @@ def pay_leg(
     """Ask WeChat Pay to give one leg back, or ask what became of it. Safe to call at any time, from
     anywhere, by any number of processes: they keep WeChat Pay's pace together.
     """
-    with Session() as db:
+    with ReadSession() as db:
         leg = db.get(RefundLeg, leg_id)
     if leg is None or leg.state not in UNFINISHED_LEGS or leg.next_try_at > now():
         return
@@ -131,7 +131,7 @@ class LegAmountDiffers(Exception):
 
 def unfinished(hospital_id: UUID, now: datetime) -> list[UUID]:
     """The WeChat legs that are due to be asked (again), soon closing ones first: for the sweep."""
-    with Session() as db:
+    with ReadSession() as db:
         return list(
             db.scalars(
                 select(RefundLeg.id)
@@ -152,7 +152,7 @@ def unfinished(hospital_id: UUID, now: datetime) -> list[UUID]:
 def leg_by_number(hospital_id: UUID, number: str) -> UUID:
     """The leg that carries this ``out_refund_no``; NotFound for a stranger's."""
     leg_id = id_of(number)
-    with Session() as db:
+    with ReadSession() as db:
         leg = db.get(RefundLeg, leg_id) if leg_id else None
     if leg is None or leg.hospital_id != hospital_id:
         raise NotFound("REFUND_UNKNOWN")

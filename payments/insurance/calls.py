@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session as SqlSession
 
 from config import SHANGHAI, today
-from models.db import Session, new_id
+from models.db import ReadSession, Session, new_id
 from models.insurance import (
     MESSAGE_NUMBERS,
     CallState,
@@ -169,7 +169,7 @@ class Calls:
             "operator": operator_of(by, self.profile),
             "day": today(self.now()),
         }
-        with Session() as db:
+        with ReadSession() as db:
             if known := db.scalar(select(SignIn.sign_no).filter_by(**key)):
                 return known
         found = self.look("9001", by, signIn=self.profile.station | {"opter_no": key["operator"]})
@@ -278,7 +278,7 @@ class Calls:
         """Their words fit to be stored: they also name people whom our question only numbered."""
         if call.encounter_id is None:
             return scrubbed(said, given)
-        with Session() as db:
+        with ReadSession() as db:
             who = papers(db, db.get_one(Encounter, call.encounter_id))
         return scrubbed(said, given, who.name, who.id_no)
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from config import Connections, InsuranceSettings
 from models import db, schema, sealing
 from models.admission import Admission, AdmissionState
-from models.db import Session, new_id
+from models.db import ReadSession, Session, new_id
 from models.hospital import Hospital
 from models.insurance import Encounter
 from models.patient import Patient
@@ -168,7 +168,7 @@ class Rehearsal:
         )
 
     def _stay(self) -> Encounter:
-        with Session() as scratch:
+        with ReadSession() as scratch:
             return scratch.get_one(Encounter, self._encounter)
 
     def _facts(self) -> StayFacts:

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session as SqlSession
 
 from config import InsuranceSettings
-from models.db import Session
+from models.db import ReadSession
 from models.insurance import Encounter, UploadedFee
 from payments.insurance import fees, person, profile, recover, registration, settle, statements
 from payments.insurance.amounts import SettlementAmounts
@@ -106,7 +106,7 @@ class InsuranceDesk:
 
     def uploaded(self, encounter_id: UUID) -> int:
         """The sum in fen of all fee lines that surely lie at the platform."""
-        with Session() as db:
+        with ReadSession() as db:
             return UploadedFee.sum_of(db, encounter_id)
 
     def withdraw_fees(self, encounter_id: UUID, by: Actor) -> None:

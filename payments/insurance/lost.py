@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from models.db import Session
+from models.db import ReadSession
 from models.insurance import CallState, Encounter, EncounterState, InsuranceCall, UploadedFee
 from payments.insurance import amounts
 from payments.insurance.amounts import AmountsDisagree, SettlementAmounts
@@ -44,7 +44,7 @@ def reverse(calls: Calls, call: InsuranceCall, stay: Encounter, by: Actor) -> st
 
 def _find_registration(calls: Calls, call: InsuranceCall, stay: Encounter, by: Actor) -> str:
     """2401: is somebody in the house under our inpatient number?"""
-    with Session() as db:
+    with ReadSession() as db:
         ours = papers(db, stay).inpatient_no
     for row in _in_house(calls, call, stay, by):
         if str(row.get("ipt_otp_no")) == ours and row.get("mdtrt_id"):
@@ -68,7 +68,7 @@ def _withdraw_batch(calls: Calls, call: InsuranceCall, stay: Encounter, by: Acto
     """2301: take back each serial of the batch, last first; the lines are then sent again under new
     ones.
     """
-    with Session() as db:
+    with ReadSession() as db:
         serials = db.scalars(
             select(UploadedFee.feedetl_sn)
             .where(UploadedFee.call_id == call.id)
@@ -160,7 +160,7 @@ def _query_settlement(
 
 def _in_house(calls: Calls, call: InsuranceCall, stay: Encounter, by: Actor) -> list[Row]:
     """Everybody of this person's stays who is in the house by the platform's books (5303)."""
-    with Session() as db:
+    with ReadSession() as db:
         since = papers(db, stay).admitted_at
     wanted = {
         "psn_no": stay.psn_no,

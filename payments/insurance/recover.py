@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from models.db import Session
+from models.db import ReadSession, Session
 from models.insurance import CallState, Encounter, InsuranceCall
 from payments.insurance import lost
 from payments.insurance.calls import Calls
@@ -21,13 +21,13 @@ def clear_way(calls: Calls, encounter_id: UUID, by: Actor) -> None:
     Raises Refused INSURANCE_HUMAN_NEEDED, Busy INSURANCE_CALL_OPEN, INSURANCE_TOO_EARLY,
     INSURANCE_NO_ANSWER.
     """
-    with Session() as db:
+    with ReadSession() as db:
         call = InsuranceCall.open_of(db, encounter_id)
     if call is None:
         return
     if call.state != CallState.HUMAN and recover(calls, call.id, by) != CallState.HUMAN:
         return
-    with Session() as db:
+    with ReadSession() as db:
         call = db.get_one(InsuranceCall, call.id)
     raise Refused("INSURANCE_HUMAN_NEEDED", call=str(call.id), task=call.task)
 
@@ -88,7 +88,7 @@ def decide(
 
 def sweep(calls: Calls, by: Actor) -> list[UUID]:
     """Recover every open call that nobody waits for; the ids that are still open afterwards."""
-    with Session() as db:
+    with ReadSession() as db:
         open_now = db.scalars(
             select(InsuranceCall)
             .where(

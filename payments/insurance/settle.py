@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session as SqlSession
 
-from models.db import Session
+from models.db import ReadSession, Session
 from models.insurance import CallState, Encounter, EncounterState, InsuranceCall, UploadedFee
 from payments.insurance import amounts, fees, recover
 from payments.insurance.amounts import AmountsDisagree, SettlementAmounts
@@ -221,7 +221,7 @@ def undo(
 
 
 def _last_undo(encounter_id: UUID) -> SettlementAmounts | None:
-    with Session() as db:
+    with ReadSession() as db:
         call = db.scalar(
             select(InsuranceCall)
             .where(

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import select
 
 from config import SHANGHAI, today
-from models.db import Session
+from models.db import ReadSession
 from models.insurance import CallState, Encounter, InsuranceCall
 from payments.insurance import amounts, codec, lost
 from payments.insurance.amounts import SettlementAmounts
@@ -179,7 +179,7 @@ def _content(found: bytes | Row) -> bytes:
 
 def _entries(calls: Calls, day: date, by: Actor) -> list[_Entry]:
     start = datetime.combine(day, time(), SHANGHAI)
-    with Session() as db:
+    with ReadSession() as db:
         found = db.execute(
             select(InsuranceCall, Encounter)
             .join(Encounter, InsuranceCall.encounter_id == Encounter.id)
@@ -213,7 +213,7 @@ def _group_of(calls: Calls, stay: Encounter) -> _Group:
 
 def _lost_calls(day: date, by: Actor) -> list[tuple[InsuranceCall, Encounter]]:
     start = datetime.combine(day, time(), SHANGHAI)
-    with Session() as db:
+    with ReadSession() as db:
         found = db.execute(
             select(InsuranceCall, Encounter)
             .join(Encounter, InsuranceCall.encounter_id == Encounter.id)
@@ -231,7 +231,7 @@ def _lost_calls(day: date, by: Actor) -> list[tuple[InsuranceCall, Encounter]]:
 def _known(by: Actor, msgid: str, setl_id: str) -> tuple[InsuranceCall | None, Encounter | None]:
     """Our call of this msgid, else the one that brought this setl_id."""
     ours = select(InsuranceCall).where(InsuranceCall.hospital_id == by.hospital_id)
-    with Session() as db:
+    with ReadSession() as db:
         call = db.scalar(ours.where(InsuranceCall.msgid == msgid)) if msgid else None
         if call is None and setl_id:
             brought = InsuranceCall.facts["amounts"]["setl_id"].astext == setl_id

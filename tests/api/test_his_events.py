@@ -4,7 +4,9 @@ import json
 from datetime import date, datetime, timedelta
 
 import pytest
+from flask import Flask
 
+from api.his_events import BatchVerdict
 from models.db import rows
 from simulator.clients import Answer, HisClient
 from tests.his_day import REAL_TOTAL_FEN, line, real_day
@@ -192,3 +194,18 @@ def test_no_number_of_theirs_may_be_an_identity_number(house: House, field: str)
     answer = house.his().try_("POST", f"{EVENTS}/admission", event)
     assert (answer.status, answer.code, number in answer.text) == (422, "FIELDS_INVALID", False)
     assert [each["field"].rpartition(".")[2] for each in answer.body["errors"]] == [field]
+
+
+def test_the_verdicts_are_byte_equal_to_the_schemas_dump(app: Flask, house: House) -> None:
+    his, stay = house.his(), house.stay()
+    at = (house.now() - timedelta(hours=1)).isoformat()
+    lines = [line(stay.inpatient_no, occurred_at=at), line("ZY-nobody"), {"unit": "盒"}]
+    batch = {"source_event_id": "fee-bytes", "lines": lines}
+    for _ in range(2):
+        served = his.try_("POST", f"{EVENTS}/charge-batch", batch)
+        assert [told["verdict"] for told in served.body["lines"]] == [
+            "ACCEPTED",
+            "UNKNOWN_ADMISSION",
+            "MALFORMED",
+        ]
+        assert served.text == app.json.dumps(BatchVerdict().dump(served.body))

@@ -49,6 +49,19 @@ def test_a_batch_of_charges(served: Served, counter: Counter, lines: int) -> Non
     assert counted(counter, send) == EXPECTED["a batch of charge lines"]
 
 
+@pytest.mark.parametrize("patients", [1, 7])
+def test_the_bills_of_a_night(served: Served, counter: Counter, patients: int) -> None:
+    clock = served.stage.clock
+    for _ in range(2):
+        stays = [served.stage.stay() for _ in range(patients)]
+        for stay in stays:
+            served.stage.charge(stay, 100, 200)
+        day = today(stays[0].admitted_at + timedelta(hours=3))
+        counter.start()
+        assert daily_bill.make_bills(served.house.hospital_id, day, clock.now) == patients
+    assert counter.counts == EXPECTED["all daily bills of a hospital"]
+
+
 def test_a_daily_bill_that_is_read(served: Served, counter: Counter) -> None:
     phone, patient = served.house.patient_phone()
     stay = served.stage.stay(patient)

@@ -1,0 +1,60 @@
+"""The doors to PostgreSQL: a dead line is noticed without asking, and reading writes nothing."""
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, text
+
+from models.db import ReadSession, Session, assert_nothing_open, new_id
+from models.hospital import Hospital
+from tests.sim_process import wait_until
+
+PID = text("SELECT pg_backend_pid()")
+
+
+def test_a_line_on_which_the_server_hung_up_is_never_handed_out(engine: Engine) -> None:
+    with Session() as first, Session() as second:
+        pids = [db.execute(PID).scalar_one() for db in (first, second)]
+    url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=True) as outside:
+        outside.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) pid", (pids,))
+        gone = "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = ANY(%s)"
+        wait_until(lambda: outside.execute(gone, (pids,)).fetchone()[0])
+    for _ in range(4):
+        with Session() as db:
+            assert db.execute(PID).scalar_one() not in pids
+
+
+def test_reading_opens_no_transaction_and_sees_what_was_just_committed(engine: Engine) -> None:
+    code = f"D-{new_id().hex[-8:]}"
+    named = text("SELECT name FROM hospital WHERE code = :code")
+    with ReadSession() as db:
+        assert db.execute(named, {"code": code}).first() is None
+        assert db.execute(text("SELECT txid_current_if_assigned()")).scalar_one() is None
+        with Session.begin() as other:
+            other.add(_hospital(code))
+        assert db.execute(named, {"code": code}).scalar_one() == "示范医院"
+
+
+def test_nothing_can_be_written_through_a_reading_session(engine: Engine) -> None:
+    with ReadSession() as db:
+        db.add(_hospital("never"))
+        with pytest.raises(AssertionError, match="writes nothing"):
+            db.flush()
+
+
+def test_a_reading_session_is_open_too_while_somebody_waits(engine: Engine) -> None:
+    with ReadSession() as db:
+        db.execute(text("SELECT 1"))
+        with pytest.raises(AssertionError):
+            assert_nothing_open()
+    assert_nothing_open()
+
+
+def _hospital(code: str) -> Hospital:
+    return Hospital(
+        code=code,
+        name="示范医院",
+        institution_type="PUBLIC",
+        county_code="520102",
+        rule_packs=["national"],
+    )
