@@ -24,6 +24,7 @@ from config import read_settings
 from journeys import (
     audit_anchor,
     campaigns,
+    cockpit,
     daily_bill,
     deposits,
     discharge,
@@ -65,6 +66,7 @@ SWEEPS: Mapping[str, tuple[str, Task]] = {
     "correct_daily_bills": ("20 * * * *", daily_bill.correct_bills),
     "anchor_trail": ("0 1 * * *", audit_anchor.anchor_trail),
     "note_attempts": ("50 * * * *", campaigns.note_attempts),
+    "remind_of_clearance": ("0 8 * * *", cockpit.remind),
     "complete_turnovers": ("40 * * * *", turnover.complete_turnovers),
     "upload_fees": ("0 2 * * *", insurance_office.upload_fees),
     "make_charge_months": ("0 3 * * *", his_charges.make_charge_months),

@@ -87,6 +87,13 @@ KNOWN: dict[str, Known] = {
     "notice.quiet_hours": Known(
         "群发通知不打扰患者的时段：晚上几点到早上几点", PATTERN, clause="GZ-7", default="21-8"
     ),
+    "cost.sms_fen_per_hundred": Known(
+        "每一百条短信的费用（分），用来算每退一元花多少钱", _FEN, clause="GZ-7", default="450"
+    ),
+    "cost.bank_fen_each": Known("每笔银行转账的手续费（分）", _FEN, clause="GZ-7", default="0"),
+    "cost.window_fen_each": Known(
+        "窗口办理一笔退款的人工成本（分）", _FEN, clause="GZ-7", default="0"
+    ),
     "service_phone": Known("患者咨询电话", r"[0-9][0-9 -]{4,19}", clause="GZ-24", required=True),
     "payers.medical_aid_agency": Known(
         "医疗救助机构是否联网结算", "on|off", clause="CQ-5.2", default="off"

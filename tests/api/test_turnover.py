@@ -13,7 +13,7 @@ from models.ledger import AccountKind
 from models.prepay_account import PrepayAccount
 from models.refund import Refund, RefundLeg
 from models.turnover import ClaimBatch, HospitalAdvance
-from payments import refund_legs, refunds
+from payments import leg_news, refunds
 from policies.refusals import Refused
 from simulator.clients import StaffClient
 from tests.api.old_cards import CLAIM, PREPAY, balance, held, holder, old_card
@@ -90,7 +90,7 @@ def pay(house: House, refund_id: UUID) -> None:
         refunds.approve(db, Refund.locked(db, refund_id), by="staff:second", now=house.now())
     with Session.begin() as db:
         for leg in RefundLeg.of(db, refund_id, lock=True):
-            refund_legs.pay_by_hand(db, leg, by="staff:third", proof="f" * 64, now=house.now())
+            leg_news.pay_by_hand(db, leg, by="staff:third", proof="f" * 64, now=house.now())
 
 
 def _patient_of(db, account: UUID) -> UUID:
