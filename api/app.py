@@ -23,6 +23,7 @@ from api import (
     daily_bills,
     devices,
     documents,
+    expiry,
     filings,
     health,
     his_events,
@@ -96,6 +97,7 @@ RESOURCES = (
     insurance_office,
     books,
     bank_batches,
+    expiry,
     notices,
 )
 """Every file of routes: a module with ``blp = Routes(...)``. A new resource adds its line here."""

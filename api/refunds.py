@@ -69,6 +69,14 @@ class HandOver(Schema):
     proof = said(64, least=4, required=True)
 
 
+class Confirmation(Schema):
+    """Parameters of ``wx.requestMerchantTransfer``."""
+
+    mchId = fields.String(required=True)
+    appId = fields.String(required=True)
+    package = fields.String(required=True)
+
+
 @blp.route("/v1/refunds")
 @guarded("refund:request", "refund:check")
 @blp.arguments(RefundQuery, location="query")
@@ -110,3 +118,19 @@ def hand_over(wish: dict[str, Any], refund_id: UUID, leg_id: UUID) -> dict[str, 
 def reroute(refund_id: UUID) -> dict[str, Any]:
     """Send what failed of a refund along another route"""
     return refunds.reroute_refund(current_actor(), counterparts(), refund_id)
+
+
+@blp.route("/v1/refunds/<uuid:refund_id>/legs/<uuid:leg_id>/confirmation")
+@guarded("own:act", at_window="the patient confirms in the own WeChat; else staff cancels it")
+@blp.response(200, Confirmation)
+def confirmation(refund_id: UUID, leg_id: UUID) -> dict[str, str]:
+    """Read what confirms a transfer in WeChat"""
+    return refunds.confirmation(current_actor(), counterparts(), refund_id, leg_id)
+
+
+@blp.route("/v1/refunds/<uuid:refund_id>/legs/<uuid:leg_id>/cancel", methods=["POST"])
+@guarded("refund:request")
+@blp.response(200, RefundOut)
+def cancel(refund_id: UUID, leg_id: UUID) -> dict[str, Any]:
+    """Take back a transfer that nobody confirmed"""
+    return refunds.cancel_transfer(current_actor(), counterparts(), refund_id, leg_id)

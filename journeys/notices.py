@@ -18,7 +18,11 @@ from models.payment_order import PaymentOrder
 from models.queue import defer
 from payments import booking, orders, refund_legs
 from payments.channels.wechat import ChannelOrder, ChannelRefund, Notice
+from payments.channels.wechat_transfers import ChannelTransfer
 from policies.refusals import NotFound
+
+OF_LEGS = {"refund": ChannelRefund, "transfer": ChannelTransfer}
+"""Subjects of notices about refund legs, and what they say."""
 
 assert booking  # noqa: S101  its table of what to book is filled by the import
 
@@ -80,9 +84,9 @@ def sweep_notices(outside: Counterparts, hospital_id: UUID) -> int:
 def _apply(notice: ChannelNotice, now: datetime) -> None:
     said = dict(notice.answer)
     said["paid_at"] = datetime.fromisoformat(said["paid_at"]) if said["paid_at"] else None
-    if notice.subject == "refund":
+    if notice.subject in OF_LEGS:
         leg_id = refund_legs.leg_by_number(notice.hospital_id, notice.number)
-        refund_legs.record_leg(leg_id, ChannelRefund(**said), now, by="notice")
+        refund_legs.record_leg(leg_id, OF_LEGS[notice.subject](**said), now, by="notice")
         return
     order_id = id_of(notice.number)
     with ReadSession() as db:
@@ -93,9 +97,7 @@ def _apply(notice: ChannelNotice, now: datetime) -> None:
 
 
 def _plain(notice: Notice) -> dict[str, Any]:
-    said = notice.refund or notice.order
-    if said is None:
-        return {}
+    said = notice.told
     paid_at = said.paid_at.isoformat() if said.paid_at else None
     plain = {"state": said.state, "amount_fen": said.amount_fen, "paid_at": paid_at}
     if isinstance(said, ChannelRefund):
@@ -103,6 +105,13 @@ def _plain(notice: Notice) -> dict[str, Any]:
             "out_refund_no": said.out_refund_no,
             "channel_refund_id": said.channel_refund_id,
             "received_account": None,
+        }
+    if isinstance(said, ChannelTransfer):
+        return plain | {
+            "out_bill_no": said.out_bill_no,
+            "channel_refund_id": said.channel_refund_id,
+            "detail": said.detail,
+            "package": None,
         }
     return plain | {
         "out_trade_no": said.out_trade_no,

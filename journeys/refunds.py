@@ -11,7 +11,7 @@ from journeys.settings import refund_checker_present
 from models.db import ReadSession, Session
 from models.hospital import setting
 from models.paid_ahead import PaidAhead
-from models.refund import Refund, RefundLeg, RefundState
+from models.refund import LegState, Refund, RefundLeg, RefundState
 from models.refund_request import RefundRequest, RequestState
 from models.visit import Visit
 from payments import leg_news, refund_legs, refunds
@@ -77,9 +77,43 @@ def reroute_refund(actor: Actor, outside: Counterparts, refund_id: UUID) -> dict
 
 def pay_leg(outside: Counterparts, leg_id: UUID) -> None:
     """One question to WeChat Pay about one leg, from the queue."""
-    refund_legs.pay_leg(
-        leg_id, outside.wechat_pay, outside.now, notify_url=outside.notify_url("refund")
-    )
+    refund_legs.pay_leg(leg_id, outside.wechat_pay, outside.now, notify_url=outside.notify_url)
+
+
+def confirmation(
+    actor: Actor, outside: Counterparts, refund_id: UUID, leg_id: UUID
+) -> dict[str, str]:
+    """What the patient's mini-program hands to ``wx.requestMerchantTransfer``; NotFound while there
+    is nothing to confirm, and for every other WeChat account.
+    """
+    with ReadSession() as db:
+        leg = db.get(RefundLeg, leg_id)
+        if leg is None or leg.refund_id != refund_id:
+            raise NotFound("REFUND_UNKNOWN")
+        _own(db.get_one(Refund, refund_id), actor)
+    if leg.state != LegState.PROCESSING or not leg.confirm_package or leg.openid != actor.openid:
+        raise NotFound("NOTHING_TO_CONFIRM")
+    return outside.wechat_pay.transfers.confirmation(leg.confirm_package)
+
+
+def cancel_transfer(
+    actor: Actor, outside: Counterparts, refund_id: UUID, leg_id: UUID
+) -> dict[str, Any]:
+    """Take back a transfer that nobody confirmed, so that it can go another way. Said again it
+    changes nothing; Declined when the patient was faster.
+    """
+    with ReadSession() as db:
+        leg = db.get(RefundLeg, leg_id)
+        if leg is None or leg.refund_id != refund_id:
+            raise NotFound("REFUND_UNKNOWN")
+        _own(db.get_one(Refund, refund_id), actor)
+    if leg.route != "TRANSFER" or leg.state not in {LegState.ASKED, LegState.PROCESSING}:
+        raise Refused("TRANSFER_NOT_OPEN")
+    outside.wechat_pay.transfers.cancel(leg.number)
+    with Session.begin() as db:
+        RefundLeg.locked(db, leg_id).next_try_at = outside.now()
+    pay_leg(outside, leg_id)
+    return view_refund(actor, refund_id)
 
 
 def sweep_legs(outside: Counterparts, hospital_id: UUID) -> int:

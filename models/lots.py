@@ -25,6 +25,11 @@ class LotRow(Base):
         Index(None, "account_id"),
         Index(None, "transaction_id"),
         Index(None, "hospital_id", "channel", "channel_transaction"),
+        Index(
+            "ix_lot_unused_by_age",
+            *("hospital_id", "channel", "paid_at", "id"),
+            postgresql_where=text("spent_fen + refunded_fen < amount_fen"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

@@ -99,8 +99,9 @@ class RefundLeg(Machine, Base):
     ``channel_transaction`` and ``order_total_fen`` name the payment that is given back, ``lot_id``
     its lot where it is one; the ledger has all that the refund took. ``why``: the planner's
     reasons. From ``closes_at`` on the channel no longer takes the payment back. ``payee_id``: to
-    whose bank account, ``batch_id``: in which file for the bank. What the window hands over is
-    proven by a signature or slip (``proof``).
+    whose bank account, ``batch_id``: in which file for the bank. ``openid``: to whose WeChat, where
+    ``confirm_package`` opens the confirmation. What the window hands over is proven by a signature
+    or slip (``proof``).
     """
 
     __tablename__ = "refund_leg"
@@ -136,6 +137,8 @@ class RefundLeg(Machine, Base):
     why: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
     payee_id: Mapped[UUID | None] = mapped_column(ForeignKey("payee.id"))
     batch_id: Mapped[UUID | None] = mapped_column(ForeignKey("bank_batch.id"), index=True)
+    openid: Mapped[str | None] = mapped_column(Text)
+    confirm_package: Mapped[str | None] = mapped_column(Text)
     closes_at: Mapped[datetime | None] = mapped_column(Moment)
     next_try_at: Mapped[datetime] = mapped_column(Moment)
     asked_at: Mapped[datetime | None] = mapped_column(Moment)

@@ -21,6 +21,7 @@ ROUTES: dict[str, tuple[MessageRoute, ...]] = {
     "DAILY_BILL_CORRECTED": (*QUIET_FIRST, MessageRoute.PRINT),
     "SETTLED": SMS_FIRST,
     "REFUND_SENT": SMS_FIRST,
+    "TRANSFER_TO_CONFIRM": SMS_FIRST,
     "REFUND_ARRIVED": SMS_FIRST,
 }
 """template -> its routes in order (CQ-5.3 T3; GZ-7: a refund's result by SMS); else QUIET_FIRST."""

@@ -18,14 +18,14 @@ from policies.money import yuan
 from policies.refund_routes import route_words
 from policies.refusals import Conflict, Refused
 
-NOT_ENOUGH, FUNDS = "NOT_ENOUGH", "channel:WECHAT"
+NOT_ENOUGH = "NOT_ENOUGH"
 
 BY_HAND = frozenset({"CASH", "CARD", "NEXT_VISIT", "ALIPAY"})
 """Paid by a person who shows a proof: at the window, Alipay's in its merchant console."""
 
-TOLD_ON_THE_WAY = frozenset({"WECHAT", "BANK", "TRANSFER"})
+TOLD_ON_THE_WAY = frozenset({"WECHAT", "BANK"})
 
-PAID_FROM = {"NEXT_VISIT": "CASH"}
+PAID_FROM = {"NEXT_VISIT": "CASH", "TRANSFER": "WECHAT"}
 """route -> whose money leaves, where it is not called as the route is."""
 
 
@@ -46,7 +46,7 @@ def note(
         _paid_after_all(db, leg, now, by)
     elif leg.state != there and there in leg.MOVES[LegState(leg.state)]:
         if leg.answer == NOT_ENOUGH:
-            _done(db, leg.hospital_id, "REFUND_FUNDS_LOW", FUNDS, now, by)
+            _done(db, leg.hospital_id, "REFUND_FUNDS_LOW", f"channel:{leg.route}", now, by)
         leg.answer = code
         _take_news(db, leg, there, paid_at or now, now, by)
 
@@ -56,6 +56,20 @@ def sent(db: Db, leg: RefundLeg, now: datetime) -> None:
     refund = Refund.locked(db, leg.refund_id)
     RefundRequest.follow(db, refund.id, at=now, by="system")
     _told(db, refund, "REFUND_SENT", now)
+
+
+def ask_to_confirm(db: Db, leg: RefundLeg, now: datetime) -> None:
+    """Tell the patient that a transfer waits for a tap of theirs, for a day."""
+    refund = db.get_one(Refund, leg.refund_id)
+    tell(
+        db,
+        hospital_id=leg.hospital_id,
+        key=f"transfer_to_confirm:{leg.id}",
+        patient_id=refund.patient_id,
+        template="TRANSFER_TO_CONFIRM",
+        values={"amount": yuan(leg.amount_fen)},
+        at=now,
+    )
 
 
 def leg_paid(db: Db, leg: RefundLeg, refund: Refund, at: datetime, *, by: str) -> None:
@@ -121,10 +135,10 @@ def _take_news(
         leg_paid(db, leg, refund, paid_at, by=by)
         return
     leg.move(db, there, at=now, by=by, why=leg.answer)
-    if there == LegState.PROCESSING:
-        _told(db, refund, "REFUND_SENT", now)
-    else:
+    if there != LegState.PROCESSING:
         _stuck(db, refund, leg, now, by)
+    elif leg.route in TOLD_ON_THE_WAY:
+        _told(db, refund, "REFUND_SENT", now)
 
 
 def _done(db: Db, hospital_id: UUID, kind: str, subject: str, at: datetime, by: str) -> None:

@@ -38,6 +38,9 @@ class Limits:
 WECHAT_REFUNDS = Limits(calls=150, old_calls=5_000, failures=6)
 """Applying for refunds at WeChat Pay."""
 
+WECHAT_TRANSFERS = Limits(calls=100, old_calls=6_000, failures=6)
+"""Merchant transfers."""
+
 LONGEST = timedelta(seconds=90)
 """A slot of a process that died while asking is free after this; longer than any time-out."""
 

@@ -21,7 +21,7 @@ from models.refund import (
 )
 from models.work_item import close_open
 from payments.refund_facts import KnownPayee, payee_of, routes_of
-from payments.refund_legs import ask_at
+from payments.refund_legs import LIMITS, ask_at
 from policies.refund_plan import Leg, fallback, plan
 from policies.refund_why import Why, stored
 from policies.refusals import Conflict, Refused
@@ -94,7 +94,7 @@ def approve(db: Db, refund: Refund, *, by: str, now: datetime) -> None:
     refund.checked_by, refund.checked_at = by, now
     legs = RefundLeg.of(db, refund.id)
     for leg in legs:
-        if leg.state == LegState.PLANNED and leg.route == "WECHAT":
+        if leg.state == LegState.PLANNED and leg.route in LIMITS:
             ask_at(db, leg, leg.next_try_at)
     if any(leg.state in FAILED_LEGS for leg in legs):  # it failed while another was rerouted
         refund.move(db, RefundState.STUCK, at=now, by=by, why="a leg failed before the approval")

@@ -25,7 +25,7 @@ class Known:
 
 
 _FEN = r"0|[1-9][0-9]{0,11}"
-_ROUTE = "(BANK|CASH|NEXT_VISIT)"
+_ROUTE = "(BANK|TRANSFER|CASH|NEXT_VISIT)"
 _FEW = r"[1-9][0-9]?"
 _TEXT = r"\S.{0,199}"
 
@@ -38,7 +38,7 @@ KNOWN: dict[str, Known] = {
         required=True,
     ),
     "refund.fallback_order": Known(
-        "不能原路退的钱换路的顺序，用逗号连接：BANK 银行转账，CASH 窗口，NEXT_VISIT 下次来院",
+        "不能原路退时换路的顺序：BANK 银行，TRANSFER 微信转账，CASH 窗口，NEXT_VISIT 下次来院",
         rf"{_ROUTE}(,{_ROUTE})*",
         clause="GZ-7",
         default="CASH",

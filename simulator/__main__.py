@@ -22,6 +22,7 @@ from . import (
     wechat_pay,
     wechat_payers,
     wechat_refunds,
+    wechat_transfers,
 )
 from .insurance import wire as insurance
 from .world import World
@@ -32,6 +33,7 @@ WIRES = (
     wechat_pay,
     wechat_payers,
     wechat_refunds,
+    wechat_transfers,
     wechat_bills,
     wechat_callbacks,
     wechat_limits,

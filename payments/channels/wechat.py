@@ -13,6 +13,7 @@ from wechatpayv3 import WeChatPay as Sdk
 from wechatpayv3 import WeChatPayType
 
 from config import WeChatPaySettings
+from payments.channels.wechat_answers import found, said
 from payments.channels.wechat_core import WeChatPayCore
 from payments.channels.wechat_fields import (
     bill_file,
@@ -23,6 +24,7 @@ from payments.channels.wechat_fields import (
     whole_fen,
     wire_time,
 )
+from payments.channels.wechat_transfers import ChannelTransfer, WeChatTransfers, transfer_said
 from policies.outcome import Declined, NoAnswer, NotNow
 
 OrderStateThere = Literal["WAITING", "PAID", "CLOSED", "REFUSED"]
@@ -46,42 +48,6 @@ REFUND_STATES: dict[str, RefundStateThere] = {
     "ABNORMAL": "ABNORMAL",
 }
 """status (in answers) and refund_status (in notices) -> ours."""
-
-MEANINGS: dict[str, type[Declined] | type[NotNow]] = {
-    "ACCOUNT_ERROR": Declined,
-    "ALREADY_EXISTS": Declined,
-    "APPID_MCHID_NOT_MATCH": Declined,
-    "AUTH_CODE_ERROR": Declined,
-    "AUTH_CODE_EXPIRED": Declined,
-    "AUTH_CODE_INVALID": Declined,
-    "AUTHCODEEXPIRE": Declined,
-    "INVALID_REQUEST": Declined,
-    "INVALID_TRANSACTIONID": Declined,
-    "MCH_NOT_EXISTS": Declined,
-    "NO_AUTH": Declined,
-    "NO_STATEMENT_EXIST": Declined,
-    "NOTENOUGH": Declined,  # the payer's wallet; NOT_ENOUGH is the merchant's
-    "OPENID_MISMATCH": Declined,
-    "ORDER_CLOSED": Declined,
-    "ORDER_NOT_EXIST": Declined,
-    "ORDER_PAID": Declined,
-    "OUT_TRADE_NO_USED": Declined,
-    "PARAM_ERROR": Declined,
-    "RULE_LIMIT": Declined,
-    "TRADE_ERROR": Declined,
-    "USER_ACCOUNT_ABNORMAL": Declined,
-    "FREQUENCY_LIMITED": NotNow,
-    "NOT_ENOUGH": NotNow,  # the hospital's takings of the day do not cover the refund yet
-    "RATELIMIT_EXCEED": NotNow,
-    "REQUEST_BLOCKED": NotNow,
-    "RESOURCE_NOT_EXISTS": NotNow,  # also said of a paid order that is not visible yet
-    "SIGN_ERROR": NotNow,  # our clock or key: nothing was done, and it can be put right
-    "STATEMENT_CREATING": NotNow,
-}
-"""Code of a 4xx answer -> what it means. Any other code, any 5xx and any silence is NoAnswer."""
-
-NOT_THERE = frozenset({"ORDER_NOT_EXIST", "ORDERNOTEXIST", "RESOURCE_NOT_EXISTS"})
-"""Codes of a 404 that answer a query: they do not know the number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +76,13 @@ class ChannelRefund:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A proven notice, of a payment (``order``) or of a refund, about our ``number``."""
+    """A proven notice about our ``number``: what is said of an order, refund or transfer."""
 
     event_id: str
     event_type: str
-    subject: Literal["payment", "refund"]
+    subject: str
     number: str
-    order: ChannelOrder | None
-    refund: ChannelRefund | None
+    told: ChannelOrder | ChannelRefund | ChannelTransfer
     mchid: str
     appid: str | None
 
@@ -131,7 +96,7 @@ class NoticeRefused(Exception):
 
 
 class WeChatPay:
-    """One merchant. Calls raise Declined, NotNow or NoAnswer as MEANINGS says."""
+    """One merchant. Calls raise Declined, NotNow or NoAnswer (`wechat_answers.MEANINGS`)."""
 
     def __init__(self, settings: WeChatPaySettings, now: Callable[[], datetime]) -> None:
         self._settings, self._now = settings, now
@@ -147,6 +112,8 @@ class WeChatPay:
             public_key_id=settings.public_key_id,
         )
         self._sdk._core = self._core
+        self.appid = settings.appid
+        self.transfers = WeChatTransfers(self._sdk, settings)
 
     def order_mini_program(
         self,
@@ -162,7 +129,7 @@ class WeChatPay:
 
         The same number with the same content may be ordered again: it gives fresh parameters.
         """
-        answer = self._said(
+        answer = said(
             self._sdk.pay(
                 **_order(out_trade_no, amount_fen, description),
                 payer={"openid": openid},
@@ -191,7 +158,7 @@ class WeChatPay:
         notify_url: str,
     ) -> str:
         """Place an order to be paid by scanning; the content of the QR code, good for 2 hours."""
-        answer = self._said(
+        answer = said(
             self._sdk.pay(
                 **_order(out_trade_no, amount_fen, description),
                 time_expire=wire_time(expires_at),
@@ -216,7 +183,7 @@ class WeChatPay:
         After NoAnswer query the same number, no sooner than 5 s later; a code works once.
         """
         try:
-            answer = self._said(
+            answer = said(
                 self._sdk.pay(
                     **_order(out_trade_no, amount_fen, description),
                     payer={"auth_code": auth_code},
@@ -236,16 +203,16 @@ class WeChatPay:
 
     def query_order(self, out_trade_no: str) -> ChannelOrder | None:
         """What became of our number; None when WeChat Pay does not know it."""
-        answer = self._found(self._sdk.query(out_trade_no=number_of_ours(out_trade_no)))
+        answer = found(self._sdk.query(out_trade_no=number_of_ours(out_trade_no)))
         return None if answer is None else self._order_said(answer, out_trade_no)
 
     def close_order(self, out_trade_no: str) -> None:
         """Close an unpaid order; may be repeated. Declined ORDER_PAID when the payer was faster."""
-        self._said(self._sdk.close(number_of_ours(out_trade_no)))
+        said(self._sdk.close(number_of_ours(out_trade_no)))
 
     def reverse_order(self, out_trade_no: str) -> None:
         """Undo a payment-code order: closed if unpaid, given back if paid. May be repeated."""
-        self._said(self._sdk.codepay_reverse(number_of_ours(out_trade_no)))
+        said(self._sdk.codepay_reverse(number_of_ours(out_trade_no)))
 
     def refund(
         self,
@@ -261,7 +228,7 @@ class WeChatPay:
 
         After NotNow or NoAnswer: the same number and content again. Only after CLOSED a new number.
         """
-        answer = self._said(
+        answer = said(
             self._sdk.refund(
                 out_refund_no=number_of_ours(out_refund_no),
                 transaction_id=channel_transaction_id,
@@ -274,7 +241,7 @@ class WeChatPay:
 
     def query_refund(self, out_refund_no: str) -> ChannelRefund | None:
         """What became of our refund number; None when WeChat Pay does not know it."""
-        answer = self._found(self._sdk.query_refund(number_of_ours(out_refund_no)))
+        answer = found(self._sdk.query_refund(number_of_ours(out_refund_no)))
         return None if answer is None else _refund_said(answer, out_refund_no)
 
     def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice:
@@ -293,7 +260,7 @@ class WeChatPay:
         Declined NO_STATEMENT_EXIST for a day without any. The file is unsigned, so its host and
         its SHA-1 are checked.
         """
-        answer = self._said(self._sdk.trade_bill(day.isoformat()))
+        answer = said(self._sdk.trade_bill(day.isoformat()))
         url, expected = urlsplit(text(answer, "download_url")), text(answer, "hash_value")
         if f"{url.scheme}://{url.netloc}" != self._settings.base_url.rstrip("/"):
             raise NoAnswer("the bill lies on another host")
@@ -301,25 +268,6 @@ class WeChatPay:
         if status != 200:
             raise NoAnswer(f"bill file: HTTP {status}")
         return bill_file(packed, expected)
-
-    def _said(self, answer: tuple[int, bytes]) -> dict[str, Any]:
-        """The answer's fields; a 4xx answer raises what its code means."""
-        status, body = answer
-        fields = json_object(body) if body else {}
-        if status < 300:
-            return fields
-        code = str(fields.get("code") or f"HTTP_{status}")
-        if status == 429:
-            raise NotNow(code)
-        if meaning := MEANINGS.get(code):
-            raise meaning(code)
-        raise NoAnswer(f"HTTP {status} {code}")
-
-    def _found(self, answer: tuple[int, bytes]) -> dict[str, Any] | None:
-        status, body = answer
-        if status == 404 and json_object(body).get("code") in NOT_THERE:
-            return None
-        return self._said(answer)
 
     def _order_said(self, fields: dict[str, Any], number: str) -> ChannelOrder:
         """Read an order; NoAnswer when it is unreadable or not the one that was asked for."""
@@ -343,25 +291,29 @@ class WeChatPay:
 
     def _notice(self, envelope: dict[str, Any], told: dict[str, Any]) -> Notice:
         event = str(envelope["event_type"])
-        if told["mchid"] != self._settings.mchid:
+        mchid = told.get("mchid") or told["mch_id"]  # transfers write it so
+        if mchid != self._settings.mchid:
             raise NoticeRefused("OTHER_MERCHANT")
-        order = refund = None
-        if event.startswith("TRANSACTION."):
-            number = str(told["out_trade_no"])
-            order = self._order_said(told, number)
-        elif event.startswith("REFUND."):
-            number = str(told["out_refund_no"])
-            refund = _refund_said(told, number)
-        else:
-            raise NoticeRefused("UNKNOWN_EVENT")
+        told_of: ChannelOrder | ChannelRefund | ChannelTransfer
+        match event.partition(".")[0]:
+            case "TRANSACTION":
+                subject, number = "payment", str(told["out_trade_no"])
+                told_of = self._order_said(told, number)
+            case "REFUND":
+                subject, number = "refund", str(told["out_refund_no"])
+                told_of = _refund_said(told, number)
+            case "MCHTRANSFER":
+                subject, number = "transfer", str(told["out_bill_no"])
+                told_of = transfer_said(told, number)
+            case _:
+                raise NoticeRefused("UNKNOWN_EVENT")
         return Notice(
             event_id=str(envelope["id"]),
             event_type=event,
-            subject="payment" if order else "refund",
+            subject=subject,
             number=number,
-            order=order,
-            refund=refund,
-            mchid=told["mchid"],
+            told=told_of,
+            mchid=mchid,
             appid=told.get("appid"),
         )
 

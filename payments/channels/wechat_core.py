@@ -29,7 +29,11 @@ FRESH_SECONDS = 300
 """A signature older or younger than this proves nothing (WeChat Pay's own rule)."""
 
 SLOW = (3.0, 25.0)
-SLOW_PATHS = ("/v3/pay/transactions/codepay", "/v3/refund/domestic/refunds")
+SLOW_PATHS = (
+    "/v3/pay/transactions/codepay",
+    "/v3/refund/domestic/refunds",
+    "/v3/fund-app/mch-transfer/transfer-bills",
+)
 """Calls whose answer may take longer, because a bank or the payer is asked meanwhile."""
 
 SIGNATURE_TYPE = "WECHATPAY2-SHA256-RSA2048"
@@ -59,12 +63,14 @@ class WeChatPayCore(Core):  # type: ignore[misc]
         method: RequestType = RequestType.GET,
         data: dict[str, Any] | None = None,
         skip_verify: bool = False,
+        cipher_data: bool = False,
         **unsupported: Any,
     ) -> tuple[int, bytes]:
         """Send one signed request; the status and the raw body of an answer that is no 5xx.
 
         A 2xx answer must carry a good signature (the bill file has none, ``skip_verify``), else it
         is NoAnswer, like silence and 5xx. 4xx answers may lack it; their code says what they mean.
+        ``cipher_data``: fields are encrypted with their key, whose id goes with every request.
         """
         if unsupported:
             raise ValueError(f"not supported: {sorted(unsupported)}")

@@ -8,7 +8,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from payments.channels.wechat import MEANINGS, WeChatPay
+from payments.channels.wechat import WeChatPay
+from payments.channels.wechat_answers import MEANINGS
 from policies.outcome import Declined, NoAnswer, NotNow
 from tests.payments import wechat_keys as keys
 from tests.payments.wechat_calls import NOW, answers, charge, order, refund

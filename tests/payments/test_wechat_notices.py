@@ -46,7 +46,7 @@ def test_a_payment(pay):
         event_type="TRANSACTION.SUCCESS",
         subject="payment",
         number="order001",
-        order=ChannelOrder(
+        told=ChannelOrder(
             state="PAID",
             out_trade_no="order001",
             channel_transaction_id="4200000001202611220000000001",
@@ -54,7 +54,6 @@ def test_a_payment(pay):
             paid_at=NOW,
             payer="o-somebody",
         ),
-        refund=None,
         mchid=keys.SETTINGS.mchid,
         appid=keys.SETTINGS.appid,
     )
@@ -71,8 +70,8 @@ def test_a_payment(pay):
 def test_a_refund(pay, event, theirs, ours):
     body = keys.envelope(event, keys.REFUNDED | {"refund_status": theirs})
     notice = pay.read_notice(keys.signed(body, NOW.timestamp()), body)
-    assert (notice.subject, notice.number, notice.order) == ("refund", "refund001", None)
-    assert notice.refund == ChannelRefund(
+    assert (notice.subject, notice.number) == ("refund", "refund001")
+    assert notice.told == ChannelRefund(
         state=ours,
         out_refund_no="refund001",
         channel_refund_id="50000000382026112200000000001",

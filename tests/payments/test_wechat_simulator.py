@@ -134,9 +134,9 @@ def test_ordered_paid_told_and_queried(pay, order, simulator, inbox):
     wait_until(lambda: inbox)
     notice = inbox[-1]
     assert (notice.subject, notice.number) == ("payment", out_trade_no)
-    assert notice.order == pay.query_order(out_trade_no)
-    assert (notice.order.state, notice.order.amount_fen) == ("PAID", 312472)
-    assert notice.order.payer == "o-payer"
+    assert notice.told == pay.query_order(out_trade_no)
+    assert (notice.told.state, notice.told.amount_fen) == ("PAID", 312472)
+    assert notice.told.payer == "o-payer"
 
 
 def test_the_same_order_again_is_harmless_and_another_content_is_refused(pay, order):
@@ -223,7 +223,7 @@ def test_a_refund_is_accepted_told_and_queried(pay, paid, give_back, simulator, 
     assert accepted.amount_fen == 12000
     again = give_back(transaction, out_refund_no=accepted.out_refund_no)
     assert again.channel_refund_id == accepted.channel_refund_id
-    told = told_of(inbox, accepted).refund
+    told = told_of(inbox, accepted).told
     assert told == pay.query_refund(accepted.out_refund_no)
     assert (told.state, told.amount_fen) == ("PAID", 12000)
     assert simulator.books()["wxpay"][out_trade_no]["refunded_fen"] == 12000
@@ -234,7 +234,7 @@ def test_a_refund_that_fails_says_how(pay, paid, give_back, simulator, inbox, fa
     _, transaction = paid(pay)
     simulator.fault("wxpay", "refund", fault)
     accepted = give_back(transaction)
-    assert told_of(inbox, accepted).refund.state == state
+    assert told_of(inbox, accepted).told.state == state
     assert pay.query_refund(accepted.out_refund_no).state == state
 
 
