@@ -2,7 +2,7 @@
 step on what channel.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
@@ -36,6 +36,7 @@ class Admission(Machine, Base):
     ``ordered_at`` is when the discharge order was signed, ``left_at`` when the bed was released:
     the later one starts the settlement clocks (GZ-19, D-26). ``identities`` are the platform's
     psn_idet_type codes in force at registration, as 2303 低保: they decide about medical aid.
+    ``first_charged_on``: the earliest day of its charge lines, kept where they are entered.
     """
 
     __tablename__ = "admission"
@@ -70,6 +71,7 @@ class Admission(Machine, Base):
     ordered_at: Mapped[datetime | None] = mapped_column(Moment)
     left_at: Mapped[datetime | None] = mapped_column(Moment)
     leaving_way: Mapped[str] = mapped_column(Text, default="")
+    first_charged_on: Mapped[date | None]
     quota_fen: Mapped[int | None]
     identities: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     version: Mapped[int] = mapped_column(default=1)

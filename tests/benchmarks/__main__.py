@@ -29,6 +29,8 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="few rounds, to try things out")
     parser.add_argument("--write", action="store_true", help="put the table into the page")
     told = parser.parse_args()
+    if told.write and told.only:
+        parser.error("the page is renewed as a whole, from one run")
     wanted = [bench for bench in benches() if not told.only or bench.key in told.only.split(",")]
     figures: list[Figure] = []
     with ground(short=told.short) as place:

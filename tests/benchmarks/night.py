@@ -20,9 +20,9 @@ INSERT INTO patient (id, hospital_id, his_patient_no, sex, id_type)
 SELECT gen_random_uuid(), %(h)s, 'N' || n, '', '99' FROM generate_series(1, %(patients)s) n;
 INSERT INTO admission (id, hospital_id, patient_id, inpatient_no, state, ward, ward_name,
     department_code, department_name, bed, doctor_code, doctor_name, diagnosis_code,
-    diagnosis_name, admitted_at, leaving_way, version, identities)
+    diagnosis_name, admitted_at, first_charged_on, leaving_way, version, identities)
 SELECT gen_random_uuid(), %(h)s, id, his_patient_no, 'IN_HOUSE', 'W1', '', '', '', '', '', '', '',
-    '', %(admitted_at)s, '', 1, '{}' FROM patient WHERE hospital_id = %(h)s;
+    '', %(admitted_at)s, %(day)s, '', 1, '{}' FROM patient WHERE hospital_id = %(h)s;
 INSERT INTO charge_line (occurred_on, hospital_id, admission_id, source_line_id, occurred_at,
     item_name, specification, unit, quantity, unit_price, amount_fen, category, insurance_level,
     national_code, hospital_code, department_code, department_name, doctor_code, doctor_name,
@@ -52,8 +52,7 @@ SET session_replication_role = replica;
 DELETE FROM daily_bill WHERE hospital_id = %(h)s;
 DELETE FROM state_move WHERE hospital_id = %(h)s;
 DELETE FROM message WHERE hospital_id = %(h)s;
-DELETE FROM procrastinate_jobs WHERE args ->> 'hospital_id' = %(h)s::text;
-DELETE FROM procrastinate_events WHERE job_id NOT IN (SELECT id FROM procrastinate_jobs);
+TRUNCATE procrastinate_jobs CASCADE;
 """
 
 

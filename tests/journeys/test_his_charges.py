@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from journeys import his_charges
 from models import charges
+from models.admission import Admission
 from models.charges import ChargeLine
 from models.db import Session, rows
 from models.work_item import WorkItem
@@ -225,3 +226,20 @@ def test_the_orm_knows_the_partitioned_table(engine: Engine) -> None:
     assert ChargeLine.__table__.dialect_options["postgresql"]["partition_by"] == (
         "RANGE (occurred_on)"
     )
+
+
+def test_the_first_day_with_a_charge_is_noted_whatever_order_they_come_in(engine: Engine) -> None:
+    day = HisDay()
+    stay, other = day.admit(), day.admit()
+    for on in ("2025-07-02", "2025-07-03", "2025-06-30", "2025-07-01"):
+        assert day.charge(line(stay.inpatient_no, occurred_at=f"{on}T08:00:00+08:00")) == [
+            "ACCEPTED"
+        ]
+    assert day.charge(line(other.inpatient_no, amount="1.00")) == ["AMOUNT_MISMATCH"]
+    with Session() as db:
+        first = {each.id: each.first_charged_on for each in db.scalars(select(Admission))}
+    assert (first[stay.id], first[other.id]) == (date(2025, 6, 30), None)
+    day.morning_after(date(2025, 7, 3))
+    assert day.make_bills(date(2025, 7, 3)) == 2
+    totals = {bill.admission_id: bill.running_total_fen for bill in day.bills()}
+    assert totals == {stay.id: 4 * 8546, other.id: 0}
