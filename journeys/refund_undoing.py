@@ -83,6 +83,8 @@ def appeal(
         if not done:
             if request.appealed_by is not None:
                 raise Refused("APPEAL_USED")
+            if request.state != RequestState.REJECTED:
+                raise Conflict("STATE_CHANGED")
             request.reviewed_by = request.reviewed_at = None
             request.confirmed_by = request.confirmed_at = None
             request.appealed_by = actor.name

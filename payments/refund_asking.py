@@ -2,7 +2,7 @@
 word to the patient, all in one transaction (GZ-7).
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -59,8 +59,7 @@ class Wish:
     @property
     def content(self) -> str:
         """Recognises the same wish; keyed, because it names people."""
-        said = replace(self, reason="")
-        return fingerprint(digest(asdict(said)).encode()).hex()
+        return fingerprint(digest(asdict(self)).encode()).hex()
 
 
 def accept(

@@ -136,12 +136,12 @@ _ELSEWHERE = text(
             WHERE g.refund_id = took.refund_id AND g.lot_id = took.id AND g.route = took.channel
         )
     )
-    SELECT coalesce(sum(e.amount_fen) FILTER (WHERE e.paid_at > :since), 0) AS recent_fen,
+    SELECT coalesce(sum(e.amount_fen) FILTER (WHERE e.paid_at > :since), 0)::bigint AS recent_fen,
            coalesce(sum(e.amount_fen) FILTER (
                WHERE o.payer_openid IS NOT NULL AND o.payer_openid NOT IN (
                    SELECT openid FROM wechat_binding WHERE patient_id = :patient_id
                )
-           ), 0) AS others_fen,
+           ), 0)::bigint AS others_fen,
            EXISTS (
                SELECT 1 FROM refund_request_item i
                JOIN refund_leg g ON g.refund_id = i.refund_id

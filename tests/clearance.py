@@ -2,10 +2,11 @@
 requests for stored money."""
 
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import cached_property
 from itertools import count
 from typing import Any
+from uuid import UUID
 
 from models import ledger
 from models.db import Session, new_id
@@ -26,32 +27,54 @@ _serial = count(1)
 
 
 def card(
-    house: House,
-    patient: Patient,
-    fen: int,
-    channel: str = "CASH",
-    *,
-    days: int = 800,
-    order_id: Any = None,
+    house: House, patient: Patient, fen: int, channel: str = "CASH", *, days: int = 800, **lot: Any
 ) -> str:
     """An old card with one top-up of so many days ago, as a census brings it in; the account."""
-    number = f"{next(_serial):010d}"
-    account_id = new_id()
-    paid_at = house.now() - timedelta(days=days)
+    account_id = card_at(house, patient)
+    lot_at(house, account_id, fen, channel, days=days, **lot)
+    return account_id
+
+
+def card_at(place: House | Stage, patient: Patient) -> str:
+    """An old card without money; the account."""
     with Session.begin() as db:
-        db.add(
-            PrepayAccount(
-                id=account_id,
-                hospital_id=house.hospital_id,
-                patient_id=patient.id,
-                source=AccountSource.CENSUS,
-                card_no=number,
-                last_activity_on=date(2024, 5, 1),
-            )
+        account = PrepayAccount(
+            id=new_id(),
+            hospital_id=place.hospital_id,
+            patient_id=patient.id,
+            source=AccountSource.CENSUS,
+            card_no=f"{next(_serial):010d}",
+            last_activity_on=date(2024, 5, 1),
         )
-        db.flush()
-    lot(house, str(account_id), fen, channel, paid_at, order_id=order_id)
-    return str(account_id)
+        db.add(account)
+    return str(account.id)
+
+
+def lot_at(
+    place: House | Stage,
+    account_id: str,
+    fen: int,
+    channel: str,
+    *,
+    days: int,
+    order_id: UUID | None = None,
+) -> None:
+    """One top-up of so many days ago on an account."""
+    number = f"4200{next(_serial):024d}"
+    now = place.now() if isinstance(place, House) else place.clock.now()
+    paid_at = now - timedelta(days=days)
+    with Session.begin() as db:
+        ledger.post(
+            db,
+            hospital_id=place.hospital_id,
+            key=f"opening:{number}",
+            kind="OPENING",
+            why="census",
+            by="census",
+            at=now,
+            lines=[Line(AccountKind.CASH, channel, fen), Line(PREPAY, account_id, -fen)],
+            new_lots=[NewLot(PREPAY, account_id, channel, number, order_id, paid_at, fen)],
+        )
 
 
 def turned_over(house: House, patient: Patient, fen: int) -> str:
@@ -99,31 +122,6 @@ def turned_over(house: House, patient: Patient, fen: int) -> str:
     return account_id
 
 
-def lot(
-    house: House,
-    owner: str,
-    fen: int,
-    channel: str,
-    paid_at: datetime,
-    *,
-    order_id: Any = None,
-) -> None:
-    """One more top-up on an account."""
-    number = f"4200{next(_serial):024d}"
-    with Session.begin() as db:
-        ledger.post(
-            db,
-            hospital_id=house.hospital_id,
-            key=f"opening:{number}",
-            kind="OPENING",
-            why="census",
-            by="census",
-            at=house.now(),
-            lines=[Line(AccountKind.CASH, channel, fen), Line(PREPAY, owner, -fen)],
-            new_lots=[NewLot(PREPAY, owner, channel, number, order_id, paid_at, fen)],
-        )
-
-
 def wechat_lot(stage: Stage, patient: Patient, account_id: str, fen: int) -> None:
     """A payment that the simulator's WeChat Pay knows, as money of this account."""
     stay = stage.stay(patient)
@@ -156,12 +154,6 @@ def in_transit(house: House, request: dict[str, Any]) -> int:
             ledger.held(db, house.hospital_id, AccountKind.REFUND_IN_TRANSIT, item["refund_id"])
             for item in request["items"]
         )
-
-
-def decide(house: House, key: str, value: str) -> None:
-    """A setting of the hospital."""
-    with Session.begin() as db:
-        db.add(Setting(hospital_id=house.hospital_id, key=key, value=value))
 
 
 def bank_card(name: str, number: str = "6222000012345678901") -> dict[str, str]:
@@ -222,6 +214,11 @@ class Office:
         assert answer.status == 200, answer.text
         return answer.body
 
+    def decide(self, key: str, value: str) -> None:
+        """A setting of the hospital."""
+        with Session.begin() as db:
+            db.add(Setting(hospital_id=self.house.hospital_id, key=key, value=value))
+
     def look(self, request: dict[str, Any]) -> dict[str, Any]:
         return self.checker.get(f"/v1/refund-requests/{request['id']}")
 
@@ -235,12 +232,14 @@ class Office:
                     self.cashier.post(path, {"proof": "signed-0001"})
 
 
-def twin(house: House, patient: Patient) -> Patient:
-    """A second row of the patient index for the same person."""
+def twin(house: House, patient: Patient, *, name: str = "") -> Patient:
+    """Another row of a patient index with the same identity number, and the same name if none is
+    given."""
     with Session.begin() as db:
         row = Patient(
             id=new_id(), hospital_id=house.hospital_id, his_patient_no=f"T{next(_serial)}"
         )
-        row.name, row.id_no, row.born_on = patient.name, patient.id_no, patient.born_on
+        row.name, row.id_no = name or patient.name, patient.id_no
+        row.born_on = patient.born_on
         db.add(row)
     return row

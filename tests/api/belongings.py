@@ -172,7 +172,6 @@ class About:
         )
         rows = {"order_id": self._order(about), "refund_id": refund, "leg_id": leg}
         rows |= {"bank_batch_id": batch}
-        return rows | self._visit()
         return rows | self._stored() | self._visit()
 
     def bill(self) -> dict[str, Base]:

@@ -201,6 +201,26 @@ def test_a_card_of_another_name_is_held_until_it_is_mended(house, office):
     assert findings(house.hospital_id) == []
 
 
+def test_what_cannot_go_back_goes_to_the_named_account(house, office):
+    office.decide("refund.fallback_order", "BANK,CASH")
+    phone, patient = house.patient_phone()
+    card(house, patient, A_FEN, "WECHAT", days=500)
+    request = office.ask(phone, patient, payee=bank_card(patient.name))
+    assert request["payee"] == {
+        "card": "尾号8901",
+        "bank_name": "示范银行贵阳分行",
+        "verified": False,
+    }
+    (leg,) = rows(
+        "SELECT g.route, g.payee_id, r.payee_id AS named FROM refund_leg g"
+        " JOIN refund_request r ON r.hospital_id = g.hospital_id WHERE r.id = :id",
+        id=request["id"],
+    )
+    assert (leg["route"], leg["payee_id"]) == ("BANK", leg["named"])
+    (shown,) = request["items"][0]["legs"]
+    assert shown["why"].endswith("所以转到本人的银行卡。")
+
+
 def test_a_rejection_puts_everything_back_and_an_appeal_goes_to_others(house, office):
     phone, patient = house.patient_phone()
     account = card(house, patient, A_FEN)
