@@ -34,6 +34,7 @@ CODE = "GZ01"
 """The hospital under test has the code of the simulator's connections."""
 
 BARE_REQUEST = request("GET", "/bare", {})
+ROW_REQUEST = request("GET", "/row", {})
 _numbers = count(1)
 
 
@@ -93,6 +94,11 @@ class Ground:
     def bare(self, requests: int = 4000, connections: int = 4) -> float:
         """Requests a second of the bare route."""
         took, _ = fire(self.bare_port, [BARE_REQUEST] * requests, connections=connections)
+        return requests / took
+
+    def row(self, requests: int = 2000) -> float:
+        """Requests a second of the bare route that reads one row."""
+        took, _ = fire(self.bare_port, [ROW_REQUEST] * requests)
         return requests / took
 
     def sql(self) -> psycopg.Connection[Any]:

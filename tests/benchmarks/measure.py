@@ -50,13 +50,14 @@ class Figure:
     def cells(self) -> list[str]:
         """The row as texts."""
         low, high = min(self.series.ratios), max(self.series.ratios)
+        spread = f"{_plain(low)}–{_plain(high)}"
         sign = "≤" if self.at_most else "≥"
         verdict = {None: "", True: "reached", False: "missed"}[self.reached]
         return [
             f"({self.key}) {self.what}",
             _said(median(self.series.ours), self.unit),
             f"{self.baseline}: {_said(median(self.series.baseline), self.unit)}",
-            f"**{self.ratio:.3g}** ({low:.3g}–{high:.3g}, {len(self.series.ratios)} rounds)",
+            f"**{_plain(self.ratio)}** ({spread}, {len(self.series.ratios)} rounds)",
             f"{sign} {self.aim:g} {verdict}" if self.aim is not None else "",
             f"{self.peak_mib:.0f} MiB" if self.peak_mib else "",
         ]
@@ -85,5 +86,8 @@ def in_turns(ours: Round, baseline: Round, rounds: int) -> Series:
 
 
 def _said(value: float, unit: str) -> str:
-    shown = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-    return f"{shown} {unit}"
+    return f"{_plain(value)} {unit}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

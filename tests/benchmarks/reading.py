@@ -20,6 +20,7 @@ def run(ground: Ground) -> list[Figure]:
     wishes = prepare(ground)
     ground.forget_peak()
     series = in_turns(lambda: read(ground, wishes), ground.bare, ground.rounds(7))
+    ceiling = in_turns(ground.row, ground.bare, ground.rounds(7))
     return [
         Figure(
             "c",
@@ -29,7 +30,14 @@ def run(ground: Ground) -> list[Figure]:
             "/s",
             aim=0.45,
             peak_mib=ground.peak_mib(),
-        )
+        ),
+        Figure(
+            "c",
+            "the ceiling: the bare route with one row by plain psycopg, no login",
+            "bare Flask route",
+            ceiling,
+            "/s",
+        ),
     ]
 
 
