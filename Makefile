@@ -6,8 +6,10 @@ PIP := $(BIN) -m pip install --quiet --disable-pip-version-check --require-hashe
 COMPILE := $(BIN) -m piptools compile --quiet --strip-extras --generate-hashes --allow-unsafe \
 	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
+PRODUCT := api journeys models notifications payments policies $(wildcard *.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo run migrate worker verify-audit test prove prove-secrets drill fuzz clauses bench check format requirements
+.PHONY: help demo run migrate worker verify-audit test prove prove-secrets drill fuzz clauses bench check sbom audit format requirements
 
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -50,11 +52,18 @@ fuzz: .venv/ready-to-develop ## Anything at all, forged, replayed and guessed, i
 		tests/api/test_guessing.py tests/api/test_replays.py tests/api/test_forged_notices.py \
 		tests/api/test_access_matrix.py
 
-check: .venv/ready-to-develop ## ruff with the security rules, mypy, import directions, one migration head, house rules
+check: .venv/ready-to-develop ## ruff with the security rules, bandit, mypy, import directions, one migration head, house rules
 	$(BIN) -m ruff check .
 	$(BIN) -m ruff format --check .
+	$(BIN) -m bandit --quiet --configfile pyproject.toml --recursive $(PRODUCT)
 	$(BIN) -m mypy
 	$(BIN) -m pytest tests/test_house.py
+
+sbom: .venv/ready-to-develop ## The bill of materials of requirements.txt, CycloneDX, in var/sbom.json
+	@$(BIN) -m tests.supply.sbom
+
+audit: .venv/ready-to-develop ## Known holes in requirements.txt; fails where nothing could be audited. FEED=https://… asks a mirror of OSV
+	@$(BIN) -m tests.supply.audit $(FEED)
 
 format: .venv/ready-to-develop ## Format, and mend what ruff can mend
 	$(BIN) -m ruff check --fix .

@@ -1,19 +1,23 @@
-"""Environment -> frozen settings. Production refuses plain http, loopback addresses, simulator keys
-and a shifted clock.
+"""Environment -> frozen settings. Production refuses what is sent in clear, loopback addresses,
+short or simulator keys and a shifted clock.
 """
 
 import json
+from base64 import b64decode
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 from environs import Env
+from psycopg.conninfo import conninfo_to_dict
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
+KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,9 @@ def _refuse_unsafe(settings: Settings) -> None:
         raise ValueError("REHEARSAL_DATE is refused in production")
     if not settings.audit_anchor_file:
         raise ValueError("AUDIT_ANCHOR_FILE is missing: production keeps the audit trails' heads")
+    _refuse_short("JWT_KEYS", settings.jwt_keys.values())
+    _refuse_short("INDEX_KEY", [settings.index_key])
+    _refuse_clear_stores(settings)
     _refuse_address("PUBLIC_BASE_URL", settings.public_base_url)
     for code, outside in settings.connections.items():
         for url in (
@@ -181,6 +188,34 @@ def _refuse_unsafe(settings: Settings) -> None:
             _refuse_address(code, url)
         if "SIMULATOR" in json.dumps(asdict(outside)):  # the mark that all its keys carry
             raise ValueError(f"{code}: the simulator's keys are refused in production")
+
+
+def _refuse_short(whose: str, keys: Iterable[str]) -> None:
+    """A key shorter than its hash can be guessed from one token; sealing refuses its own."""
+    if any(_length(key) < KEY_BYTES for key in keys):
+        raise ValueError(f"{whose} is refused in production: {KEY_BYTES} random bytes, please")
+
+
+def _length(key: str) -> int:
+    try:
+        return len(b64decode(key))
+    except ValueError:
+        return 0
+
+
+def _refuse_clear_stores(settings: Settings) -> None:
+    """PostgreSQL and Redis are reached by TLS that knows whom it talks to, or by a socket of this
+    machine. The addresses hold passwords and are not repeated.
+    """
+    database = conninfo_to_dict(settings.database_url)
+    hosts = str(database.get("host", "")).split(",")
+    by_socket = all(host.startswith("/") for host in hosts)
+    if database.get("sslmode") != "verify-full" and not by_socket:
+        raise ValueError("DATABASE_URL is refused in production: sslmode=verify-full, please")
+    redis = urlsplit(settings.redis_url)
+    blind = {"ssl_cert_reqs", "ssl_check_hostname"} & parse_qs(redis.query).keys()
+    if redis.scheme not in ("rediss", "unix") or blind:
+        raise ValueError("REDIS_URL is refused in production: rediss:// that verifies, please")
 
 
 def _refuse_address(whose: str, url: str) -> None:

@@ -323,7 +323,7 @@ def _reachable(path: Path) -> bool:
 
 def _shelter(home: Path) -> Path:
     """A place outside that stands for ``home`` when PostgreSQL's user cannot enter it."""
-    shelter = Path("/var/tmp") / f"xianzhen-{_digest(home)}"  # noqa: S108 - checked below to be ours
+    shelter = Path("/var/tmp") / f"xianzhen-{_digest(home)}"  # noqa: S108 - seen to be ours
     shelter.mkdir(mode=0o711, exist_ok=True)
     if shelter.stat().st_uid != os.geteuid() or shelter.is_symlink():
         raise DidNotStart(f"{shelter} belongs to somebody else")

@@ -16,15 +16,17 @@ from models.hospital import Hospital
 from models.notice import ChannelNotice
 from models.payment_order import PaymentOrder
 from models.queue import defer
-from payments import booking, orders, refund_legs
+from payments import (
+    booking,  # noqa: F401 - the import fills its table of what to book
+    orders,
+    refund_legs,
+)
 from payments.channels.wechat import ChannelOrder, ChannelRefund, Notice
 from payments.channels.wechat_transfers import ChannelTransfer
 from policies.refusals import NotFound
 
 OF_LEGS = {"refund": ChannelRefund, "transfer": ChannelTransfer}
 """Subjects of notices about refund legs, and what they say."""
-
-assert booking  # noqa: S101  its table of what to book is filled by the import
 
 
 def receive_notice(outside: Counterparts, headers: Mapping[str, str], body: bytes) -> bool:

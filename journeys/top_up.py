@@ -68,26 +68,24 @@ def top_up(
     """
     may_pay_by(actor, payment.route)
     _may_say(actor, ground)
-    refused = None
     with Session.begin() as db:
         patient = Patient.seen_by(db, actor, patient_id, lock=True)
         wish = wish_of(actor, patient_id, patient_id, Purpose.TOP_UP, payment)
-        order = orders.find(db, wish)
+        order: PaymentOrder | Refused | None = orders.find(db, wish)
         if order is None:
             asked = _Asked(db, actor, patient, payment, ground, outside.now())
             try:
                 yes = asked.judge()
             except Refused as no:
-                refused, decision = no, asked.decision(no.code)
+                order, decision = no, asked.decision(no.code)
             else:
                 order = orders.claim(db, wish, outside.now())
                 decision = asked.keep(yes, order)
                 if order.channel != "WECHAT":
                     orders.paid(db, order, outside.now(), by=actor.name)
             asked.trail(decision)
-    if refused:
-        raise refused
-    assert order  # noqa: S101  found, claimed, or refused
+    if isinstance(order, Refused):
+        raise order
     place(
         order,
         outside.wechat_pay,

@@ -168,7 +168,7 @@ def missing(db: Session, hospital_id: UUID, day: date) -> Sequence[UUID]:
 def _made(db: Session, call: str, hospital_id: UUID, **values: Any) -> list[MadeBill]:
     found = db.execute(
         text(
-            "SELECT made.id, made.admission_id, stay.patient_id, made.day, made.version,"  # noqa: S608
+            "SELECT made.id, made.admission_id, stay.patient_id, made.day, made.version,"  # noqa: S608 - two calls, above
             f" made.total_fen FROM {call} made JOIN admission stay ON stay.id = made.admission_id"
             " ORDER BY made.admission_id, made.day"
         ),

@@ -1,13 +1,17 @@
 """Settings come from the environment, and production refuses what only a rehearsal may have."""
 
 import copy
+import dataclasses
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+import config
 from config import read_settings, today
 
+KEY = "A" * 43 + "="
 SAFE = {
     "wechat_pay": {
         "base_url": "https://api.mch.weixin.qq.com",
@@ -53,13 +57,13 @@ def told(monkeypatch, tmp_path):
         file.write_text(json.dumps({"H1": connections}), "utf8")
         usual = {
             "ENVIRONMENT": "production",
-            "DATABASE_URL": "postgresql://db/x",
-            "REDIS_URL": "redis://cache",
+            "DATABASE_URL": "postgresql://a,b/x?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+            "REDIS_URL": "rediss://cache",
             "PUBLIC_BASE_URL": "https://pay.hospital.example",
             "CONNECTIONS_FILE": str(file),
-            "JWT_KEYS": '{"a": "x"}',
-            "SEALING_KEYS": '{"a": "x"}',
-            "INDEX_KEY": "x",
+            "JWT_KEYS": json.dumps({"a": KEY}),
+            "SEALING_KEYS": json.dumps({"a": KEY}),
+            "INDEX_KEY": KEY,
             "AUDIT_ANCHOR_FILE": "/mnt/anchors/audit.jsonl",
         }
         for name, value in (usual | environment).items():
@@ -107,6 +111,40 @@ def test_production_refuses_a_shifted_clock_and_plain_callbacks(told):
         told(PUBLIC_BASE_URL="http://pay.hospital.example")
 
 
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "postgresql://app:hush@db/x"),
+        ("DATABASE_URL", "postgresql://app:hush@db/x?sslmode=require"),
+        ("DATABASE_URL", "postgresql://app:hush@127.0.0.1/x?sslmode=verify-ca"),
+        ("DATABASE_URL", "postgresql:///x"),
+        ("DATABASE_URL", "postgresql://app:hush@%2Frun%2Fpostgresql,db/x"),
+        ("REDIS_URL", "redis://:hush@cache"),
+        ("REDIS_URL", "rediss://:hush@cache?ssl_cert_reqs=none"),
+        ("REDIS_URL", "rediss://:hush@cache?ssl_check_hostname=false"),
+    ],
+)
+def test_production_reaches_its_stores_by_tls_that_verifies(told, name, url):
+    with pytest.raises(ValueError, match=f"{name} is refused in production") as refused:
+        told(**{name: url})
+    assert "hush" not in str(refused.value)
+    told(ENVIRONMENT="development", **{name: url})
+
+
+def test_a_socket_of_this_machine_needs_no_tls(told):
+    told(DATABASE_URL="postgresql://app@/x?host=/run/postgresql", REDIS_URL="unix:///run/valkey")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("JWT_KEYS", json.dumps({"a": KEY, "b": KEY[:40]})), ("INDEX_KEY", ""), ("INDEX_KEY", "x")],
+)
+def test_production_refuses_keys_that_can_be_guessed(told, name, value):
+    with pytest.raises(ValueError, match=f"{name} is refused in production: 32 random bytes"):
+        told(**{name: value})
+    told(ENVIRONMENT="development", **{name: value})
+
+
 def test_production_keeps_the_heads_of_the_audit_trails(told):
     with pytest.raises(ValueError, match="AUDIT_ANCHOR_FILE is missing"):
         told(AUDIT_ANCHOR_FILE="")
@@ -125,3 +163,17 @@ def test_secrets_do_not_show_when_settings_are_printed(told):
     shown = repr(told())
     for secret in ("k" * 32, "'SK'", "'s'", "postgresql://"):
         assert secret not in shown
+
+
+def test_every_field_that_may_hold_a_secret_is_kept_out_of_repr():
+    """Names of ids and public keys are listed; a new field is a secret by its name until it is."""
+    shown = {"access_key", "secret_id", "public_key", "public_key_id"}
+    secret = re.compile("key|secret|token|password|database_url|redis_url")
+    fields = [
+        field
+        for kind in vars(config).values()
+        if dataclasses.is_dataclass(kind)
+        for field in dataclasses.fields(kind)
+    ]
+    leaks = {f.name for f in fields if secret.search(f.name) and f.repr and f.name not in shown}
+    assert leaks == set()

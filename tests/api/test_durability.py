@@ -44,7 +44,7 @@ def started(url: str, directory: Path, *start: str) -> subprocess.CompletedProce
     told = {
         "ENVIRONMENT": "production",
         "DATABASE_URL": url,
-        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "REDIS_URL": "rediss://127.0.0.1:1/0",
         "PUBLIC_BASE_URL": "https://pay.hospital.example",
         "CONNECTIONS_FILE": str(connections),
         "AUDIT_ANCHOR_FILE": str(directory / "anchors"),
@@ -57,18 +57,27 @@ def started(url: str, directory: Path, *start: str) -> subprocess.CompletedProce
     return subprocess.run(argv, cwd=ROOT, env=told, capture_output=True, text=True, check=False)
 
 
+def by_socket(engine: Engine) -> str:
+    """The test's database without TCP, over which production wants TLS first."""
+    with engine.connect() as db:
+        place = str(db.scalar(text("SHOW unix_socket_directories"))).partition(",")[0]
+    told = {"host": place, "port": str(engine.url.port)}
+    url = engine.url.set(drivername="postgresql", host="", port=None).update_query_dict(told)
+    return url.render_as_string(False)
+
+
 @pytest.mark.parametrize("start", [("-c", "import wsgi"), ("-m", "jobs", "--once")])
 def test_neither_api_nor_worker_start_on_it(
     engine: Engine, forgetful: None, tmp_path: Path, start: tuple[str, ...]
 ) -> None:
-    url = engine.url.set(drivername="postgresql").render_as_string(False)
-    done = started(url, tmp_path, *start)
+    done = started(by_socket(engine), tmp_path, *start)
     assert done.returncode == 1
     assert "NotDurable: refused in production: PostgreSQL with" in done.stderr
 
 
 def test_a_database_that_is_away_does_not_stop_the_start(tmp_path: Path) -> None:
-    done = started("postgresql://postgres@127.0.0.1:1/nowhere", tmp_path, "-c", "import wsgi")
+    nowhere = "postgresql://postgres@127.0.0.1:1/nowhere?sslmode=verify-full"
+    done = started(nowhere, tmp_path, "-c", "import wsgi")
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -4,8 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from journeys.console import at_console
 from models.db import rows
 from policies.passwords import PasswordRules
+from policies.refusals import Unauthenticated
 from simulator.clients import Answer, StaffClient
 from tests.people import PASSWORD, House, MovedClock
 
@@ -179,3 +181,22 @@ def test_logins_and_failures_are_in_the_audit_trail_and_passwords_nowhere(house:
     ]
     assert ("login", f"staff:{nurse.staff_no}") in [(row["what"], row["by"]) for row in found]
     assert PASSWORD not in str(found) and WRONG not in str(found)
+
+
+def test_at_the_console_too_both_are_in_the_audit_trail(house: House) -> None:
+    nurse = house.staff("NURSE")
+    for staff_no in (nurse.staff_no, "990101197503090013"):
+        with pytest.raises(Unauthenticated, match="LOGIN_FAILED"):
+            at_console(house.code, staff_no, WRONG, house.now)
+    assert at_console(house.code, nurse.staff_no, PASSWORD, house.now).id
+    found = rows(
+        'SELECT "by", what, subject FROM audit_entry'
+        " WHERE hospital_id = :id AND facts->>'device' = 'console' ORDER BY no",
+        id=house.hospital_id,
+    )
+    name = f"staff:{nurse.staff_no}"
+    assert [tuple(row.values()) for row in found] == [
+        ("unknown", "login failed", name),
+        ("unknown", "login failed", "staff:unknown"),
+        (name, "login", name),
+    ]
