@@ -18,6 +18,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 KEY_BYTES = 32
+OTHERS = 0o007
+"""Mode bits of a file that concern everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ def read_settings() -> Settings:
     """Read the environment once, at start; raise with the name of what is missing or unsafe."""
     env = Env()
     rehearsal = env.date("REHEARSAL_DATE", None)
+    outside = Path(env.str("CONNECTIONS_FILE"))
     settings = Settings(
         production=env.str("ENVIRONMENT", "production") == "production",
         database_url=env.str("DATABASE_URL"),
@@ -153,7 +156,7 @@ def read_settings() -> Settings:
         public_base_url=env.str("PUBLIC_BASE_URL"),
         connections={
             code: Connections.read(raw)
-            for code, raw in json.loads(Path(env.str("CONNECTIONS_FILE")).read_text("utf8")).items()
+            for code, raw in json.loads(outside.read_text("utf8")).items()
         },
         jwt_keys=dict(env.json("JWT_KEYS")),
         sealing_keys=dict(env.json("SEALING_KEYS")),
@@ -165,6 +168,8 @@ def read_settings() -> Settings:
     )
     if settings.production:
         _refuse_unsafe(settings)
+        if outside.stat().st_mode & OTHERS:
+            raise ValueError(f"CONNECTIONS_FILE is refused in production: chmod 0600 {outside}")
     return settings
 
 

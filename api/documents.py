@@ -18,7 +18,7 @@ PAGES = Path(__file__).parent / "pages"
 ASSETS = Path(flask_swagger_ui.__file__).parent / "dist"
 READABLE_BY_BROWSERS = {
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline';"
-    " img-src 'self' data:; frame-ancestors 'none'"
+    " img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 }
 
 SECURITY: dict[str, dict[str, str]] = {

@@ -18,7 +18,7 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
 """Set unless the view set its own."""
@@ -50,7 +50,9 @@ def _tell(answer: Response) -> Response:
     for name, value in HEADERS.items():
         answer.headers.setdefault(name, value)
     if settings().public_base_url.startswith("https://"):
-        answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        answer.headers.setdefault(
+            "Strict-Transport-Security", "max-age=31536000; includeSubDomains"
+        )
     actor = g.get("actor")
     log.info(
         "request",

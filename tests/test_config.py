@@ -52,9 +52,10 @@ SAFE = {
 def told(monkeypatch, tmp_path):
     """Write the connections and the environment; read the settings."""
 
-    def read(connections=SAFE, **environment):
+    def read(connections=SAFE, mode=0o600, **environment):
         file = tmp_path / "connections.json"
         file.write_text(json.dumps({"H1": connections}), "utf8")
+        file.chmod(mode)
         usual = {
             "ENVIRONMENT": "production",
             "DATABASE_URL": "postgresql://a,b/x?sslmode=verify-full&sslrootcert=/etc/ca.pem",
@@ -143,6 +144,13 @@ def test_production_refuses_keys_that_can_be_guessed(told, name, value):
     with pytest.raises(ValueError, match=f"{name} is refused in production: 32 random bytes"):
         told(**{name: value})
     told(ENVIRONMENT="development", **{name: value})
+
+
+def test_production_refuses_a_connections_file_that_everybody_may_read(told):
+    with pytest.raises(ValueError, match="CONNECTIONS_FILE is refused in production: chmod 0600"):
+        told(mode=0o644)
+    told(mode=0o640)  # the group of the service
+    told(mode=0o644, ENVIRONMENT="development")
 
 
 def test_production_keeps_the_heads_of_the_audit_trails(told):

@@ -41,6 +41,7 @@ def started(url: str, directory: Path, *start: str) -> subprocess.CompletedProce
     """Start a program of ours as in production."""
     connections = directory / "connections.json"
     connections.write_text(json.dumps({"H1": SAFE}), "utf8")
+    connections.chmod(0o600)
     told = {
         "ENVIRONMENT": "production",
         "DATABASE_URL": url,

@@ -40,10 +40,14 @@ def test_answers_are_careful(anybody: Client) -> None:
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["X-Frame-Options"] == "DENY"
         assert headers["Cache-Control"] == "no-store"
-        assert headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        strict = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+        assert headers["Content-Security-Policy"] == strict
 
 
-@pytest.mark.parametrize(("scheme", "header"), [("https", "max-age=31536000"), ("http", None)])
+@pytest.mark.parametrize(
+    ("scheme", "header"), [("https", "max-age=31536000; includeSubDomains"), ("http", None)]
+)
 def test_browsers_are_told_to_stay_with_https(
     make_app: Callable[..., Flask], scheme: str, header: str | None
 ) -> None:
@@ -124,7 +128,9 @@ def test_a_trusted_proxy_says_who_asks(make_app: Callable[..., Flask]) -> None:
 def test_the_documents_page_needs_no_internet(anybody: Client) -> None:
     page = anybody.try_("GET", "/documents")
     assert page.status == 200
-    assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+    policy = page.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'self'")
+    assert policy.endswith("object-src 'none'; base-uri 'none'; frame-ancestors 'none'")
     named = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert len(named) == 4
     for address in named:
