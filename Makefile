@@ -57,7 +57,7 @@ check: .venv/ready-to-develop ## ruff with the security rules, bandit, mypy, imp
 	$(BIN) -m ruff format --check .
 	$(BIN) -m bandit --quiet --configfile pyproject.toml --recursive $(PRODUCT)
 	$(BIN) -m mypy
-	$(BIN) -m pytest tests/test_house.py
+	$(BIN) -m pytest tests/test_house.py tests/test_security_page.py
 
 sbom: .venv/ready-to-develop ## The bill of materials of requirements.txt, CycloneDX, in var/sbom.json
 	@$(BIN) -m tests.supply.sbom
