@@ -68,6 +68,7 @@ def refresh(asked: dict[str, str]) -> dict[str, Any]:
     "ward:read",
     "hospital:read",
     "staff:manage",
+    "audit:read",
     "kpi:read",
     even_if_password_due=True,
 )

@@ -99,7 +99,14 @@ def log_in(asked: dict[str, str]) -> dict[str, Any]:
 
 
 @blp.route("/v1/staff/me", methods=["GET"])
-@guarded("ward:read", "hospital:read", "staff:manage", "kpi:read", even_if_password_due=True)
+@guarded(
+    "ward:read",
+    "hospital:read",
+    "staff:manage",
+    "audit:read",
+    "kpi:read",
+    even_if_password_due=True,
+)
 @blp.response(200, Me)
 def me() -> dict[str, Any]:
     """Show who I am here and now"""
@@ -114,7 +121,14 @@ def me() -> dict[str, Any]:
 
 
 @blp.route("/v1/staff/me/password", methods=["PUT"])
-@guarded("ward:read", "hospital:read", "staff:manage", "kpi:read", even_if_password_due=True)
+@guarded(
+    "ward:read",
+    "hospital:read",
+    "staff:manage",
+    "audit:read",
+    "kpi:read",
+    even_if_password_due=True,
+)
 @blp.arguments(NewPassword)
 @blp.response(204)
 def change_password(asked: dict[str, str]) -> None:

@@ -15,7 +15,7 @@ from models.db import Session, new_id, rows
 from models.login import LoginSession
 from models.password import first_password, hashed
 from models.staff import Staff, StaffRole, StaffWard
-from policies.access import ROLES, Actor
+from policies.access import ALONE, ROLES, Actor
 from policies.refusals import Conflict, Forbidden, Refused
 
 GRANTABLE = frozenset(ROLES) - {"PATIENT", "HIS", "SYSTEM"}
@@ -27,7 +27,7 @@ def create_staff(
 ) -> str:
     """Create the staff member and return the password to hand over, good for one login.
 
-    Conflict STAFF_NO_TAKEN, Refused ROLE_UNKNOWN.
+    Conflict STAFF_NO_TAKEN, Refused ROLE_UNKNOWN, ROLE_STANDS_ALONE.
     """
     password = first_password()
     proof = hashed(password)
@@ -118,6 +118,8 @@ def _assign_roles(
     for role in given:
         if role not in GRANTABLE:
             raise Refused("ROLE_UNKNOWN", role=role)
+    if len(given) > 1 and ALONE & set(given):
+        raise Refused("ROLE_STANDS_ALONE")
     db.execute(delete(StaffRole).where(StaffRole.staff_id == staff_id))
     db.add_all(StaffRole(staff_id=staff_id, role=role, hospital_id=hospital_id) for role in given)
     return given

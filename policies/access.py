@@ -101,7 +101,8 @@ ROLES: dict[str, frozenset[str]] = {
         }
     ),
     "SERVICE_DESK": frozenset({"hospital:read", "question:answer", "holder:contact"}),
-    "ADMINISTRATOR": frozenset({"staff:manage", "device:manage", "settings:change", "audit:read"}),
+    "ADMINISTRATOR": frozenset({"staff:manage", "device:manage", "settings:change"}),
+    "AUDITOR": frozenset({"audit:read"}),
     "SUPERVISOR": frozenset({"kpi:read", "ledger:read"}),
     "HIS": frozenset({"his:report"}),
     "SYSTEM": frozenset({"hospital:read", "settlement:settle"}),
@@ -109,6 +110,9 @@ ROLES: dict[str, frozenset[str]] = {
 """role -> permissions. A staff member may hold several roles; maker and checker of one thing are
 never one person.
 """
+
+ALONE = frozenset({"AUDITOR"})
+"""Roles that nobody holds beside another: who reads the trail leaves no work in it (三员分离)."""
 
 
 @dataclass(frozen=True, slots=True)

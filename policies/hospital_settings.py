@@ -111,6 +111,7 @@ DUTIES: dict[str, str] = {
     "REFUND_CHECKER_MISSING": "refund:check",
     "REFUND_MAKER_MISSING": "refund:request",
     "ADMINISTRATOR_MISSING": "staff:manage",
+    "AUDITOR_MISSING": "audit:read",
     "SETTLEMENT_CLERK_MISSING": "settlement:settle",
     "CASH_WINDOW_MISSING": "cash:handle",
 }

@@ -184,8 +184,8 @@ def test_a_wrong_number_gets_nothing_more(
 
 
 def _audit(house: House) -> list[str]:
-    admin = house.staff("ADMINISTRATOR", kind="DESK")
-    return [entry["what"] for entry in admin.get("/v1/audit")]
+    auditor = house.staff("AUDITOR", kind="DESK")
+    return [entry["what"] for entry in auditor.get("/v1/audit")]
 
 
 def test_what_nobody_reacted_to_is_evidence(

@@ -43,8 +43,8 @@ def test_a_change_records_who_when_old_and_new(
     ]
     for change in found["changes"]:
         assert before.isoformat() <= change["at"] <= clock().isoformat()
-    admin = house.staff("ADMINISTRATOR", kind="DESK")
-    kept = [e for e in admin.get("/v1/audit") if e["what"] == "setting changed"]
+    auditor = house.staff("AUDITOR", kind="DESK")
+    kept = [e for e in auditor.get("/v1/audit") if e["what"] == "setting changed"]
     assert [(e["by"], e["subject"], e["facts"]) for e in kept] == [
         (by, "refund_limit_fen", {"old": None, "new": "50000"}),
         (by, "refund_limit_fen", {"old": "50000", "new": "80000"}),
@@ -63,11 +63,13 @@ def test_a_hospital_is_ready_when_everything_is_decided_and_staffed(
         head.put(f"/v1/settings/{key}", {"value": value})
     assert {code for code, _ in gaps(head)} == {
         "ADMINISTRATOR_MISSING",
+        "AUDITOR_MISSING",
         "CASH_WINDOW_MISSING",
         "REFUND_MAKER_MISSING",
         "SETTLEMENT_CLERK_MISSING",
     }
     house.staff("ADMINISTRATOR")
+    house.staff("AUDITOR")
     house.staff("CASHIER")
     assert head.get("/v1/readiness") == {"ready": True, "gaps": []}
 

@@ -93,6 +93,19 @@ def test_nobody_gives_themselves_powers(admin: StaffClient) -> None:
     assert admin.try_("DELETE", own).code == "OWN_ACCOUNT"
 
 
+def test_who_reads_the_trail_does_nothing_else(house: House, admin: StaffClient) -> None:
+    assert admin.try_("GET", "/v1/audit").code == "PERMISSION_MISSING"
+    auditor = house.staff("AUDITOR", kind="DESK")
+    assert auditor.get("/v1/audit")
+    both = {"roles": ["AUDITOR", "CASHIER"]}
+    answer = admin.try_("PUT", f"/v1/staff/{auditor.staff_no}/roles", both)
+    assert (answer.status, answer.code) == (422, "ROLE_STANDS_ALONE")
+    assert auditor.get("/v1/staff/me")["roles"] == ["AUDITOR"]
+    new = {"staff_no": "n-902", "name": "何雨", "wards": []} | both
+    assert admin.try_("POST", "/v1/staff", new).code == "ROLE_STANDS_ALONE"
+    assert "n-902" not in [each["staff_no"] for each in admin.get("/v1/staff")]
+
+
 def test_staff_are_created_once_and_only_with_known_roles(admin: StaffClient) -> None:
     new = {"staff_no": "n-900", "name": "何雨", "roles": ["NURSE"], "wards": ["W3"]}
     assert admin.post("/v1/staff", new)["staff_no"] == "n-900"
