@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from api.access import EVERYBODY
 from api.app import create_app
 from api.guard import Access
 from config import Settings
+from journeys.staff_admin import GRANTABLE
 from policies.access import ROLES
 
 TOLD = Settings(
@@ -69,3 +71,8 @@ def test_what_patients_and_staff_share_is_open_to_the_window_clerk(app: Flask) -
         if {"patient", "staff"} <= access.ways_in:
             at_the_window = ROLES["CASHIER"] | ROLES["NURSE"]
             assert at_the_window & set(access.permissions), endpoint
+
+
+def test_everybody_of_the_staff_can_leave_and_change_the_password() -> None:
+    stuck = {role for role in GRANTABLE if not ROLES[role] & set(EVERYBODY)}
+    assert stuck == set()
