@@ -6,11 +6,13 @@ Dumps are too large for HTTP: they come in by ``flask --app wsgi census`` (docs/
 from typing import Any
 from uuid import UUID
 
+from flask import Response
 from marshmallow import Schema, fields, validate
 
 from api.guard import current_actor, guarded
 from api.routes import Routes
 from journeys import census
+from policies.sheets import TYPES
 
 blp = Routes("census", __name__, description="旧卡清查")
 
@@ -98,6 +100,12 @@ class FindingOut(Schema):
     facts = fields.Dict(required=True)
 
 
+class Form(Schema):
+    """As which kind of file."""
+
+    form = fields.String(load_default="xlsx", validate=validate.OneOf(list(TYPES)))
+
+
 @blp.route("/v1/census-imports")
 @guarded("ledger:read")
 @blp.response(200, CensusImportOut(many=True))
@@ -121,3 +129,14 @@ def one(import_id: UUID) -> dict[str, Any]:
 def found(page: dict[str, int], import_id: UUID) -> list[dict[str, Any]]:
     """Read what was found in a dump, row by row"""
     return census.findings(current_actor(), import_id, **page)
+
+
+@blp.route("/v1/census-imports/<uuid:import_id>/findings/export")
+@guarded("ledger:read")
+@blp.arguments(Form, location="query")
+@blp.response(200, content_type="application/octet-stream")
+def export(wish: dict[str, str], import_id: UUID) -> Response:
+    """Take what was found in a dump as a table, the first 50,000 findings"""
+    content = census.export_findings(current_actor(), import_id, wish["form"])
+    named = {"Content-Disposition": f"attachment; filename=census-findings.{wish['form']}"}
+    return Response(content, mimetype=TYPES[wish["form"]], headers=named)

@@ -7,6 +7,7 @@ its sums equal the source.
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,12 +26,17 @@ from models.db import ReadSession, Session, new_id
 from policies.access import Actor
 from policies.census import FIELDS, CensusMapping, Table, read_mapping, words
 from policies.refusals import Conflict, Forbidden
+from policies.sheets import Cell
+from policies.sheets import table as as_table
 
 Clock = Callable[[], datetime]
 Progress = Callable[[str, int], None]
 """Told the table and how many of its rows were read since the last call."""
 
 COUNTED = 10_000
+EXPORTED = 50_000
+
+HEADER = ("表", "行", "列", "代码", "处理", "说明", "应为（元）", "文件写的（元）")
 
 
 def check_dump(actor: Actor, dump: Path, mapping_text: str, now: Clock, progress: Progress) -> UUID:
@@ -120,6 +126,12 @@ def findings(actor: Actor, import_id: UUID, after: int, limit: int) -> list[dict
             .limit(limit)
         )
         return [_told(each) for each in db.scalars(query)]
+
+
+def export_findings(actor: Actor, import_id: UUID, form: str) -> bytes:
+    """What was found as a table for whoever mends the files, the first EXPORTED of it."""
+    found = findings(actor, import_id, 0, EXPORTED)
+    return as_table(form, HEADER, map(_line, found))
 
 
 def _release(
@@ -227,6 +239,16 @@ def _shown(made: CensusImport) -> dict[str, Any]:
         "files": made.files,
         "report": made.report,
     }
+
+
+def _line(found: dict[str, Any]) -> list[Cell]:
+    facts = found["facts"]
+    fen = [facts.get("expected_fen"), facts.get("stated_fen")]
+    return [
+        *(found["table"], found["row"], found["field"], found["code"]),
+        *("必须改正" if found["blocks"] else "提醒", found["say"]),
+        *(None if each is None else Decimal(each) / 100 for each in fen),
+    ]
 
 
 def _told(finding: CensusFinding) -> dict[str, Any]:

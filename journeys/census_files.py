@@ -1,4 +1,4 @@
-"""The files of an old system's dump, row by row as text: CSV in whatever encoding."""
+"""The files of an old system's dump, row by row as text: CSV files or workbooks."""
 
 import csv
 import hashlib
@@ -10,18 +10,15 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from journeys.census_formats import Row, encoding_of, workbook_rows
 from models.sealing import fingerprint
 from policies.census import CensusMapping, Table
 from policies.refusals import Refused
 
-Row = tuple[int, list[str] | None]
-"""Line of the file and its cells; None: the reader gave up on it."""
-
-_JOIN = "\x1f"
-_ODD = re.compile("[\x00-\x1e\ufffd='０-９．＋－\u3000\xa0\ufeff]|^ | $|\x1f | \x1f|^\x1f*$")
-"""Finds in a joined row whatever may need a second look; most rows have none of it."""
-
+_WIDE = re.compile("[０-９．＋－]")
 _UNREADABLE = re.compile("[\x00-\x1f\ufffd]")
+_MANGLED = re.compile(r"[0-9](\.[0-9]+)?[eE][+]?[0-9]+")
+IDENTIFIERS = ("card_no", "top_up_no", "channel", "channel_transaction")
 _PROTECTED = re.compile(r'^="([^"]*)"$')
 WIDE = str.maketrans("０１２３４５６７８９．＋－", "0123456789.+-")
 
@@ -62,24 +59,10 @@ def opened(dump: Path, table: Table) -> Iterator[Iterator[tuple[Any, ...]]]:
     Lines without any cell are passed over. Raises HeadingsWrong.
     """
     path = _path(dump, table)
-    with _text_rows(path) as rows:
+    with _text_rows(path, table.sheet) as rows:
         _, headings = next(rows, (1, []))
         places = _places(headings or [], table)
         yield _picked(rows, len(headings or []), places, table)
-
-
-def encoding_of(path: Path) -> str:
-    """How the file is written: by its mark, else UTF-8, else GB 18030, else the likeliest."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
-    if start.startswith(b"\xef\xbb\xbf"):
-        return "utf-8-sig"
-    for candidate in ("utf-8", "gb18030"):
-        if _decodes(path, candidate):
-            return candidate
-    return "gb18030"
 
 
 def _picked(
@@ -97,13 +80,27 @@ def _picked(
                 yield (line, "CELLS_DIFFER@", *blank)
             continue
         cells = pick(row)
-        if _ODD.search(_JOIN.join(cells)):
-            problem, cells = _tidy(fields, cells)
-            if not any(cells) and not any(cell.strip() for cell in row):
-                continue
-            yield (line, problem, *cells)
-        else:
+        if _is_plain("|".join(cells)):
             yield (line, "", *cells)
+        elif any(cell.strip() for cell in row):
+            problem, cells = _tidy(fields, cells)
+            yield (line, problem, *cells)
+
+
+def _is_plain(row: str) -> bool:
+    """Whether no cell of a joined row needs a second look; most need none, so this is short."""
+    return (
+        row.isprintable()
+        and "=" not in row
+        and "'" not in row
+        and "E+" not in row
+        and "e+" not in row
+        and "| " not in row
+        and " |" not in row
+        and row.strip(" |") != ""
+        and row[0] != " " != row[-1]
+        and (row.isascii() or ("\ufffd" not in row and not _WIDE.search(row)))
+    )
 
 
 def _tidy(fields: list[str], cells: Sequence[str]) -> tuple[str, tuple[str, ...]]:
@@ -119,6 +116,10 @@ def _tidy(fields: list[str], cells: Sequence[str]) -> tuple[str, tuple[str, ...]
         if _UNREADABLE.search(bare):
             problems.append(f"TEXT_UNREADABLE@{field}")
             bare = ""
+        elif field in IDENTIFIERS and bare.startswith("="):
+            problems.append(f"FORMULA@{field}")
+        elif field in IDENTIFIERS and _MANGLED.fullmatch(bare):
+            problems.append(f"NUMBER_MANGLED@{field}")
         clean.append(bare)
     return ";".join(problems), tuple(clean)
 
@@ -140,9 +141,13 @@ def _places(headings: list[str], table: Table) -> list[int]:
 
 
 @contextmanager
-def _text_rows(path: Path) -> Iterator[Iterator[Row]]:
-    with path.open(encoding=encoding_of(path), errors="replace", newline="") as file:
-        yield _csv_rows(file)
+def _text_rows(path: Path, sheet: str) -> Iterator[Iterator[Row]]:
+    if path.suffix.lower() in (".xlsx", ".xlsm"):
+        with workbook_rows(path, sheet) as rows:
+            yield rows
+    else:
+        with path.open(encoding=encoding_of(path), errors="replace", newline="") as file:
+            yield _csv_rows(file)
 
 
 def _csv_rows(file: Iterable[str]) -> Iterator[Row]:
@@ -168,13 +173,3 @@ def _path(dump: Path, table: Table) -> Path:
 def _file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return fingerprint(hashlib.file_digest(file, "sha256").digest()).hex()
-
-
-def _decodes(path: Path, encoding: str) -> bool:
-    try:
-        with path.open(encoding=encoding, newline="") as file:
-            while file.read(1 << 20):
-                pass
-    except UnicodeDecodeError:
-        return False
-    return True

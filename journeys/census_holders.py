@@ -9,7 +9,7 @@ from models.census_staging import name_mark, said_mark
 from models.db import new_id
 from models.sealing import blind_index, bound_to, seal
 from policies.census import FIELDS
-from policies.identity_number import born_on, read_id_no
+from policies.identity_number import read_id_no
 from policies.refusals import Refused
 
 MOBILE = re.compile(r"(?:\+?86)?(1[3-9]\d{9})")
@@ -46,7 +46,7 @@ def _sealed_holder(
     problems = [problem] if problem else []
     number, flaw = read_identity(id_no)
     contact, dialled = read_phone(phone)
-    birthday = born_on(number) if number else read_birthday(born)
+    birthday = read_birthday(number[6:14] if number else born)
     if flaw:
         problems.append(f"{flaw}@id_no")
     if phone and contact == "NONE":

@@ -48,6 +48,7 @@ def begin(db: Session, hospital_id: UUID, channels: dict[str, str]) -> None:
     if not db.scalar(text(lock), {"house": str(hospital_id)}):
         raise Conflict("CENSUS_RUNNING")
     db.execute(text("SET LOCAL work_mem = '256MB'"))
+    db.execute(text("SET LOCAL jit = off"))
     db.execute(text("SELECT census_stage()"))
     if channels:
         db.execute(

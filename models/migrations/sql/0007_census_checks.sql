@@ -14,80 +14,83 @@ BEGIN
     PERFORM census_make_lots();
 END $$;
 
--- Cells that cannot be read, and what the reader itself saw.
+-- Cells that cannot be read, and what the reader itself saw ("problem": CODE@field;..., where a row
+-- without a field is unreadable as a whole).
 CREATE FUNCTION census_check_cells(today date) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     part record;
 BEGIN
     FOR part IN
         SELECT * FROM (VALUES
-            ('accounts', 'raw_account', 'balance', NULL, '{card_no}'::text[]),
-            ('holders', 'raw_holder', NULL, NULL, '{card_no}'),
-            ('top_ups', 'raw_top_up', 'amount', 'at', '{card_no,top_up_no,channel}'),
-            ('spends', 'raw_spend', 'amount', 'at', '{card_no}'),
-            ('refunds', 'raw_refund', 'amount', 'at', '{card_no}'),
-            ('bills', 'raw_bill', 'amount', NULL, '{channel,channel_transaction}')
-        ) AS p(about, staged, money, moment, needed)
+            ('accounts', 'raw_account'), ('holders', 'raw_holder'), ('top_ups', 'raw_top_up'),
+            ('spends', 'raw_spend'), ('refunds', 'raw_refund'), ('bills', 'raw_bill')
+        ) AS p(about, staged)
     LOOP
         EXECUTE format(
             'INSERT INTO census_found (about, row_no, code, field)
              SELECT %L, row_no, split_part(seen, ''@'', 1), split_part(seen, ''@'', 2)
              FROM %I, unnest(string_to_array(problem, '';'')) seen WHERE problem IS NOT NULL',
             part.about, part.staged);
+    END LOOP;
+    FOR part IN
+        SELECT * FROM (VALUES
+            ('accounts', 'raw_account', 'card_no', 'card_no IS NULL', NULL),
+            ('accounts', 'raw_account', 'balance', 'fen IS NULL OR fen < 0', 'AMOUNT_UNREADABLE'),
+            ('accounts', 'raw_account', 'opened_on',
+             'opened_on IS NOT NULL AND (opened IS NULL OR opened >= $1 + 1)', 'DATE_UNREADABLE'),
+            ('accounts', 'raw_account', 'last_activity_on',
+             'last_activity_on IS NOT NULL AND (used IS NULL OR used >= $1 + 1)', 'DATE_UNREADABLE'),
+            ('holders', 'raw_holder', 'card_no', 'card_no IS NULL', NULL),
+            ('top_ups', 'raw_top_up', 'card_no', 'card_no IS NULL', NULL),
+            ('top_ups', 'raw_top_up', 'top_up_no', 'top_up_no IS NULL', NULL),
+            ('top_ups', 'raw_top_up', 'channel', 'channel IS NULL', NULL),
+            ('top_ups', 'raw_top_up', 'amount', 'fen IS NULL OR fen < 0', 'AMOUNT_UNREADABLE'),
+            ('top_ups', 'raw_top_up', 'at', 'moment IS NULL OR moment >= $1 + 1', 'DATE_UNREADABLE'),
+            ('spends', 'raw_spend', 'card_no', 'card_no IS NULL', NULL),
+            ('spends', 'raw_spend', 'amount', 'fen IS NULL OR fen < 0', 'AMOUNT_UNREADABLE'),
+            ('spends', 'raw_spend', 'at', 'moment IS NULL OR moment >= $1 + 1', 'DATE_UNREADABLE'),
+            ('refunds', 'raw_refund', 'card_no', 'card_no IS NULL', NULL),
+            ('refunds', 'raw_refund', 'amount', 'fen IS NULL OR fen < 0', 'AMOUNT_UNREADABLE'),
+            ('refunds', 'raw_refund', 'at', 'moment IS NULL OR moment >= $1 + 1', 'DATE_UNREADABLE'),
+            ('bills', 'raw_bill', 'channel', 'channel IS NULL', NULL),
+            ('bills', 'raw_bill', 'channel_transaction', 'channel_transaction IS NULL', NULL),
+            ('bills', 'raw_bill', 'amount', 'fen IS NULL OR fen < 0', 'AMOUNT_UNREADABLE')
+        ) AS p(about, staged, field, wrong, otherwise)
+    LOOP
         EXECUTE format(
             'INSERT INTO census_found (about, row_no, field, code)
-             SELECT %L, row_no, field, census_why(cell, NULL) FROM %I r,
-                 unnest(%L::text[], ARRAY[%s]) AS c(field, cell)
-             WHERE census_why(cell, NULL) IS NOT NULL AND (r.problem IS NULL OR r.problem NOT LIKE ''%%@'')',
-            part.about, part.staged, part.needed,
-            (SELECT string_agg(quote_ident(n), ', ') FROM unnest(part.needed) n));
-        IF part.money IS NOT NULL THEN
-            EXECUTE format(
-                'INSERT INTO census_found (about, row_no, field, code, facts)
-                 SELECT %1$L, row_no, %3$L,
-                        CASE WHEN fen < 0 THEN %4$L ELSE census_why(%3$I, ''AMOUNT_UNREADABLE'') END,
-                        CASE WHEN fen < 0 THEN jsonb_build_object(''fen'', fen) END
-                 FROM %2$I WHERE (fen IS NULL OR fen < 0)
-                     AND (problem IS NULL OR problem NOT LIKE ''%%@'')',
-                part.about, part.staged, part.money,
-                CASE part.about WHEN 'accounts' THEN 'BALANCE_NEGATIVE' ELSE 'AMOUNT_NEGATIVE' END);
-        END IF;
-        IF part.moment IS NOT NULL THEN
-            EXECUTE format(
-                'INSERT INTO census_found (about, row_no, field, code)
-                 SELECT %1$L, row_no, %3$L, CASE WHEN moment IS NULL
-                     THEN census_why(%3$I, ''DATE_UNREADABLE'') ELSE ''DATE_IN_FUTURE'' END
-                 FROM %2$I WHERE (moment IS NULL OR moment >= %4$L::date + 1)
-                     AND (problem IS NULL OR problem NOT LIKE ''%%@'')',
-                part.about, part.staged, part.moment, today);
-        END IF;
+             SELECT %1$L, row_no, %3$L, census_why(%3$I, %5$L) FROM %2$I
+             WHERE (%4$s) AND (problem IS NULL OR problem !~ %6$L)',
+            part.about, part.staged, part.field, part.wrong, part.otherwise,
+            '@(' || part.field || ')?(;|$)') USING today;
     END LOOP;
-    INSERT INTO census_found (about, row_no, field, code)
-    SELECT 'accounts', row_no, d.field, CASE WHEN census_moment(d.cell) IS NULL
-               THEN census_why(d.cell, 'DATE_UNREADABLE') ELSE 'DATE_IN_FUTURE' END
-    FROM raw_account, LATERAL (VALUES ('opened_on', opened_on), ('last_activity_on', last_activity_on)) AS d(field, cell)
-    WHERE d.cell IS NOT NULL AND coalesce(census_moment(d.cell) >= today + 1, true);
+    UPDATE census_found SET code = 'BALANCE_NEGATIVE'
+    WHERE code = 'AMOUNT_NEGATIVE' AND about = 'accounts';
 END $$;
 
 -- The same thing said twice: the second row and each one after it.
 CREATE FUNCTION census_check_twice() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    part record;
 BEGIN
-    INSERT INTO census_found (about, row_no, field, code)
-    SELECT 'accounts', row_no, 'card_no', 'CARD_TWICE'
-    FROM (SELECT row_no, row_number() OVER (PARTITION BY card_no ORDER BY row_no) nth
-          FROM raw_account WHERE card_no IS NOT NULL) a WHERE nth > 1
-    UNION ALL
-    SELECT 'holders', row_no, 'card_no', 'HOLDER_TWICE'
-    FROM (SELECT row_no, row_number() OVER (PARTITION BY card_no ORDER BY row_no) nth
-          FROM raw_holder WHERE card_no IS NOT NULL) h WHERE nth > 1
-    UNION ALL
-    SELECT 'holders', row_no, 'id_no', 'IDENTITY_ON_SEVERAL_CARDS'
-    FROM (SELECT row_no, row_number() OVER (PARTITION BY id_no_index ORDER BY row_no) nth
-          FROM raw_holder WHERE id_no_index IS NOT NULL) h WHERE nth > 1
-    UNION ALL
-    SELECT 'top_ups', row_no, 'top_up_no', 'TOP_UP_TWICE'
-    FROM (SELECT row_no, row_number() OVER (PARTITION BY top_up_no ORDER BY row_no) nth
-          FROM raw_top_up WHERE top_up_no IS NOT NULL) t WHERE nth > 1;
+    FOR part IN
+        SELECT * FROM (VALUES
+            ('accounts', 'raw_account', 'card_no', 'card_no', 'CARD_TWICE'),
+            ('holders', 'raw_holder', 'card_no', 'card_no', 'HOLDER_TWICE'),
+            ('holders', 'raw_holder', 'id_no_index', 'id_no', 'IDENTITY_ON_SEVERAL_CARDS'),
+            ('top_ups', 'raw_top_up', 'top_up_no', 'top_up_no', 'TOP_UP_TWICE')
+        ) AS p(about, staged, same, field, code)
+    LOOP
+        EXECUTE format(
+            'INSERT INTO census_found (about, row_no, field, code)
+             SELECT %1$L, row_no, %4$L, %5$L
+             FROM (SELECT r.row_no, row_number() OVER (PARTITION BY r.%3$I ORDER BY r.row_no) AS nth
+                   FROM %2$I r
+                   JOIN (SELECT %3$I FROM %2$I WHERE %3$I IS NOT NULL GROUP BY 1 HAVING count(*) > 1) d
+                       USING (%3$I)) s
+             WHERE s.nth > 1',
+            part.about, part.staged, part.same, part.field, part.code);
+    END LOOP;
 END $$;
 
 -- Rows of a card that no account row knows, and refunds of a top-up that is not this card's.
@@ -128,11 +131,9 @@ BEGIN
     SELECT a.row_no, a.card_no, a.fen AS stated, coalesce(t.fen, 0) AS paid,
            coalesce(s.fen, 0) AS spent, coalesce(r.fen, 0) AS refunded,
            coalesce(s.fen, 0) + coalesce(r.unnamed, 0) AS taken_oldest_first,
-           greatest(t.last_at, s.last_at, r.last_at, census_moment(a.last_activity_on),
-                    census_moment(a.opened_on))::date AS last_activity_on,
-           census_moment(a.opened_on)::date AS opened_on,
-           hashtextextended(concat_ws('|', a.fen, census_moment(a.opened_on)::date,
-                                      census_moment(a.last_activity_on)::date), 1)::numeric
+           greatest(t.last_at, s.last_at, r.last_at, a.used, a.opened)::date AS last_activity_on,
+           a.opened::date AS opened_on,
+           hashtextextended(concat_ws('|', a.fen, a.opened, '', a.used), 1)::numeric
                + coalesce(h.said, 0) + coalesce(t.said, 0) + coalesce(s.said, 0)
                + coalesce(r.said, 0) AS content
     FROM raw_account a
@@ -189,8 +190,10 @@ BEGIN
     ANALYZE census_payment;
     INSERT INTO census_found (about, row_no, field, code)
     SELECT 'top_ups', row_no, 'channel_transaction', 'CHANNEL_TRANSACTION_TWICE'
-    FROM (SELECT row_no, row_number() OVER (PARTITION BY channel, number ORDER BY row_no) nth
-          FROM census_payment WHERE number IS NOT NULL) p WHERE nth > 1
+    FROM (SELECT p.row_no, row_number() OVER (PARTITION BY p.channel, p.number ORDER BY p.row_no) nth
+          FROM census_payment p
+          JOIN (SELECT channel, number FROM census_payment WHERE number IS NOT NULL
+                GROUP BY 1, 2 HAVING count(*) > 1) d USING (channel, number)) p WHERE nth > 1
     UNION ALL
     SELECT 'top_ups', row_no, 'channel_transaction', 'CHANNEL_TRANSACTION_MISSING'
     FROM census_payment WHERE number IS NULL AND channel IN ('WECHAT', 'ALIPAY');
@@ -223,14 +226,14 @@ BEGIN
     SELECT h.row_no, h.card_no, h.id AS holder_id, h.id_no_index IS NOT NULL AS has_identity,
            CASE WHEN h.id_no_index IS NULL OR h.name_mark IS NULL THEN NULL
                 WHEN known.id_no_index IS NOT NULL THEN same.id
-                WHEN h.least_mark = h.greatest_mark THEN h.first_id
+                WHEN one.least_mark = one.greatest_mark AND one.named = one.n THEN first.id
            END AS verified_id
-    FROM (SELECT r.row_no, r.card_no, r.id, r.id_no_index, r.name_mark,
-                 min(r.name_mark) OVER one AS least_mark, max(r.name_mark) OVER one AS greatest_mark,
-                 first_value(r.id) OVER (PARTITION BY r.id_no_index, r.name_mark ORDER BY r.row_no)
-                     AS first_id
-          FROM raw_holder r
-          WINDOW one AS (PARTITION BY r.id_no_index)) h
+    FROM raw_holder h
+    LEFT JOIN (SELECT r.id_no_index, min(r.name_mark) AS least_mark, max(r.name_mark) AS greatest_mark,
+                      count(r.name_mark) AS named, count(*) AS n, min(r.row_no) AS first_row
+               FROM raw_holder r WHERE r.id_no_index IS NOT NULL GROUP BY r.id_no_index) one
+        ON one.id_no_index = h.id_no_index
+    LEFT JOIN raw_holder first ON first.row_no = one.first_row
     LEFT JOIN (SELECT DISTINCT k.id_no_index FROM known_patient k) known
         ON known.id_no_index = h.id_no_index
     LEFT JOIN (SELECT DISTINCT ON (k.id_no_index, k.name_mark) k.id_no_index, k.name_mark, k.id
@@ -247,8 +250,9 @@ CREATE FUNCTION census_check_phones() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO census_found (about, row_no, field, code)
     SELECT 'holders', s.row_no, 'phone', 'PHONE_OF_MANY'
-    FROM (SELECT h.row_no, count(*) OVER (PARTITION BY h.phone_index) AS n
-          FROM raw_holder h WHERE h.phone_index IS NOT NULL) s WHERE s.n > 20;
+    FROM raw_holder s
+    JOIN (SELECT h.phone_index FROM raw_holder h WHERE h.phone_index IS NOT NULL
+          GROUP BY 1 HAVING count(*) > 20) many ON many.phone_index = s.phone_index;
 END $$;
 
 -- How this dump stands to what is here: NEW, the SAME, to REPLACE the import of the same old system,

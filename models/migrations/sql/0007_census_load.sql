@@ -35,7 +35,7 @@ BEGIN
                  t.moment AT TIME ZONE 'Asia/Shanghai' AS paid_at, t.fen AS paid_fen,
                  coalesce(b.parts, 0) AS parts, b.last_at AT TIME ZONE 'Asia/Shanghai' AS last_refund_at,
                  t.fen - coalesce(b.fen, 0) AS room, a.taken_oldest_first,
-                 sum(t.fen - coalesce(b.fen, 0)) OVER (PARTITION BY t.card_no ORDER BY t.moment, t.row_no)
+                 sum(t.fen - coalesce(b.fen, 0)) OVER (PARTITION BY a.row_no ORDER BY t.moment, t.row_no)
                      - (t.fen - coalesce(b.fen, 0)) AS before
           FROM raw_top_up t
           JOIN census_card a ON a.card_no = t.card_no AND a.stated > 0
