@@ -11,15 +11,15 @@ from journeys.patient_scope import stay_for
 from models import ledger
 from models.admission import Admission, AdmissionState, took_step
 from models.db import ReadSession, Session
-from models.ledger import AccountKind, Line, Take
+from models.ledger import AccountKind
 from models.patient import Patient
 from models.payment_order import PaymentOrder, Purpose
 from models.prepay_account import PrepayAccount
 from models.prepay_transfer import PrepayTransfer
+from payments import stored_money
 from policies.access import Actor
 from policies.deposit import room_left
 from policies.digest import digest
-from policies.lots import spend_oldest_first
 from policies.refusals import Conflict, Refused
 from policies.signed_consent import About, SignedConsent, agreed, wording
 
@@ -70,7 +70,7 @@ def transfer_to_deposit(
         if there is None:
             now = outside.now()
             _refuse_over_quota(db, stay, amount_fen)
-            moved = _move(db, actor, stay, amount_fen, key, now)
+            moved = _moved(db, actor, stay, amount_fen, key, now)
             db.add(
                 PrepayTransfer(
                     hospital_id=stay.hospital_id,
@@ -91,7 +91,7 @@ def transfer_to_deposit(
         return {
             "admission_id": stay.id,
             "amount_fen": amount_fen,
-            "outpatient_fen": sum(_held(db, stay).values()),
+            "outpatient_fen": stored_money.total(db, stay.hospital_id, stay.patient_id),
             "deposit_fen": ledger.held(db, stay.hospital_id, DEPOSIT, str(stay.id)),
         }
 
@@ -108,37 +108,16 @@ def _refuse_over_quota(db: Db, stay: Admission, amount_fen: int) -> None:
         raise Refused("DEPOSIT_CAP_EXCEEDED", room_fen=room)
 
 
-def _move(db: Db, actor: Actor, stay: Admission, amount_fen: int, key: str, now: datetime) -> UUID:
-    """From all of the patient's accounts, the longest silent one first."""
-    target = (DEPOSIT, str(stay.id))
-    parts: list[tuple[str, int]] = []
-    for account, held_fen in _held(db, stay).items():
-        if fen := min(held_fen, amount_fen - sum(part for _, part in parts)):
-            parts.append((account, fen))
-    if sum(part for _, part in parts) < amount_fen:
-        raise Refused("BALANCE_TOO_LOW")
-    return ledger.post(
+def _moved(db: Db, actor: Actor, stay: Admission, amount_fen: int, key: str, now: datetime) -> UUID:
+    return stored_money.move(
         db,
         hospital_id=stay.hospital_id,
+        patient_id=stay.patient_id,
+        amount_fen=amount_fen,
+        to=(DEPOSIT, str(stay.id)),
         key=f"prepay-transfer:{actor.name}:{key}",
         kind="PREPAY_TRANSFER",
         why="patient's consent",
         by=actor.name,
         at=now,
-        lines=[*(Line(PREPAY, *part) for part in parts), Line(*target, -amount_fen)],
-        takes=[
-            Take(lot.id, fen, "MOVE", to=target)
-            for account, part in parts
-            for lot, fen in spend_oldest_first(
-                ledger.open_lots(db, stay.hospital_id, PREPAY, account), part
-            )
-        ],
     )
-
-
-def _held(db: Db, stay: Admission) -> dict[str, int]:
-    """What each prepay account of the stay's patient holds."""
-    return {
-        str(account.id): ledger.held(db, stay.hospital_id, PREPAY, str(account.id))
-        for account in PrepayAccount.of(db, stay.patient_id)
-    }

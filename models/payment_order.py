@@ -42,13 +42,14 @@ class Purpose(StrEnum):
 
 
 class Route(StrEnum):
-    """How the payer pays."""
+    """How the payer pays. BALANCE: with outpatient money that is stored here (D-06)."""
 
     MINI_PROGRAM = "MINI_PROGRAM"
     QR = "QR"
     PAYMENT_CODE = "PAYMENT_CODE"
     CASH = "CASH"
     CARD = "CARD"
+    BALANCE = "BALANCE"
 
 
 CHANNEL_OF = {
@@ -57,6 +58,7 @@ CHANNEL_OF = {
     Route.PAYMENT_CODE: "WECHAT",
     Route.CASH: "CASH",
     Route.CARD: "CARD",
+    Route.BALANCE: "BALANCE",
 }
 """route -> the channel in whose books the money is."""
 
@@ -117,7 +119,7 @@ class PaymentOrder(Machine, Base):
 
     @property
     def channel(self) -> str:
-        """WECHAT, CASH or CARD."""
+        """WECHAT, CASH, CARD, or BALANCE: nothing new comes in."""
         return CHANNEL_OF[Route(self.route)]
 
     @property

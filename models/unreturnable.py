@@ -1,13 +1,23 @@
 """Holders who cannot be found: attempts to reach them, the mark that they were given up, and what
 was filed with the health department (GZ-8.1)."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, select
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Text,
+    UniqueConstraint,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.db import Base, Moment, new_id
+from models.prepay_account import PrepayAccount
 from policies.turnover import Attempt
 
 
@@ -80,6 +90,22 @@ class UnreturnableMark(Base):
     def lift(self, *, by: str, at: datetime, why: str) -> None:
         """The holder was found, or asks: the balance can be given back again."""
         self.lifted_at, self.lifted_by, self.lifted_why = at, by, why
+
+
+def holder_appeared(
+    db: Session, account_ids: Sequence[UUID], on: date, *, at: datetime, by: str
+) -> None:
+    """The holder used the money or asks for it: that was the last activity, and nobody is lost."""
+    db.execute(
+        update(PrepayAccount)
+        .where(PrepayAccount.id.in_(account_ids), PrepayAccount.last_activity_on < on)
+        .values(last_activity_on=on)
+    )
+    db.execute(
+        update(UnreturnableMark)
+        .where(UnreturnableMark.account_id.in_(account_ids), UnreturnableMark.lifted_at.is_(None))
+        .values(lifted_at=at, lifted_by=by, lifted_why="the holder appeared")
+    )
 
 
 class UnreturnableFiling(Base):

@@ -11,14 +11,14 @@ from models.classification import may_still_keep
 from models.ledger import AccountKind, Line, NewLot
 from models.paid_ahead import AheadState, PaidAhead
 from models.patient import Patient
-from models.payment_order import PaymentOrder, Purpose
+from models.payment_order import PaymentOrder, Purpose, Route
 from models.prepay_account import PrepayAccount
 from models.queue import defer
 from models.settlement import Settlement, SettlementState
 from models.visit import Visit, VisitState
 from models.work_item import open_item
 from notifications.messages import tell
-from payments import orders
+from payments import orders, stored_money
 from policies.money import yuan
 
 
@@ -131,6 +131,20 @@ def _not_needed(db: Db, stay: Admission, order: PaymentOrder) -> bool:
 
 def _store(db: Db, order: PaymentOrder, kind: AccountKind, now: datetime) -> None:
     owner = str(order.subject_id)
+    if order.route == Route.BALANCE:
+        stored_money.move(
+            db,
+            hospital_id=order.hospital_id,
+            patient_id=order.patient_id,
+            amount_fen=order.amount_fen,
+            to=(kind, owner),
+            key=f"order:{order.id}",
+            kind=f"{order.purpose}_PAID",
+            why=order.route,
+            by=order.asked_by,
+            at=now,
+        )
+        return
     ledger.post(
         db,
         hospital_id=order.hospital_id,

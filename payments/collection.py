@@ -33,13 +33,13 @@ class Payment:
 
 
 def may_pay_by(actor: Actor, route: Route) -> None:
-    """A patient pays in the mini-program; staff take QR and payment code; only cashiers touch cash
-    and cards.
+    """A patient pays in the mini-program or with stored money; staff take QR and payment code; only
+    cashiers touch cash, cards and stored money.
     """
     if actor.may("own:act"):
-        if route != Route.MINI_PROGRAM:
+        if route not in {Route.MINI_PROGRAM, Route.BALANCE}:
             raise Forbidden("ROUTE_NOT_YOURS")
-    elif route in {Route.CASH, Route.CARD}:
+    elif route in {Route.CASH, Route.CARD, Route.BALANCE}:
         actor.needs("cash:handle")
     elif route == Route.MINI_PROGRAM:
         raise Forbidden("ROUTE_NOT_YOURS")

@@ -90,6 +90,8 @@ def claim(db: Db, wish: Wish, now: datetime) -> PaymentOrder:
         raise Refused("AMOUNT_NOT_POSITIVE")
     if wish.route == Route.MINI_PROGRAM and not wish.payer_openid:
         raise Refused("PAYER_NOT_IN_WECHAT")
+    if wish.route == Route.BALANCE and wish.purpose != Purpose.VISIT:
+        raise Refused("BALANCE_PAYS_VISITS_ONLY")
     if wish.route == Route.CARD and not wish.slip_no:
         raise Refused("CARD_SLIP_REQUIRED")
     order = PaymentOrder(

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session as Db
 
+from config import today
 from models import ledger
 from models.hospital import setting
 from models.ledger import AccountKind
@@ -16,6 +17,7 @@ from models.payee import Payee
 from models.refund import RefundLeg, RefundState
 from models.refund_hold import RefundHold
 from models.refund_request import RefundRequest, RequestItem, RequestState
+from models.unreturnable import holder_appeared
 from payments import refunds
 from payments.refund_risk import facts_of
 from policies.hospital_settings import KNOWN
@@ -50,6 +52,9 @@ def take_out(db: Db, request: RefundRequest, parts: Parts, now: datetime) -> Non
     Of two at once for the same money the ledger lets one through.
     """
     refuse_too_much(db, request.hospital_id, parts)
+    if request.asker != Asker.HOSPITAL:  # the holder, or somebody for them
+        accounts = [account_id for account_id, _ in parts]
+        holder_appeared(db, accounts, today(now), at=now, by=request.accepted_by)
     there = {(item.account_id, item.kind): item for item in request.items(db)}
     for (account_id, kind), fen in parts.items():
         refund = refunds.request(

@@ -1,15 +1,22 @@
 """One visit, one payment, one receipt, and each item given back by itself, over HTTP (GZ-19)."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from uuid import uuid4
 
 import pytest
 
+from config import today
 from journeys import refunds
 from models import ledger
+from models.admission import Admission
 from models.db import Session, rows
 from models.ledger import AccountKind
+from models.prepay_account import PrepayAccount
+from models.unreturnable import UnreturnableMark
 from simulator.clients import Answer, Client
+from tests.api.old_cards import balance, held, old_card
+from tests.models.stored_money import findings
 from tests.people import House
 
 ITEMS = [
@@ -18,6 +25,7 @@ ITEMS = [
     {"order_no": "O-3", "name": "阿莫西林胶囊", "amount_fen": 1_890},
 ]
 TOTAL = 29_940
+LONG_AGO = date(2022, 5, 1)
 
 
 class Clinic:
@@ -262,3 +270,77 @@ def test_what_the_his_may_not_report(clinic: Clinic, changed, status, code, fiel
     assert (answer.status, answer.code) == (status, code)
     assert [error["field"] for error in answer.body.get("errors", [])] == ([field] if field else [])
     assert rows("SELECT 1 FROM visit WHERE visit_no = 'V-new'") == []
+
+
+def stored(clinic: Clinic, *fen: int) -> list:
+    """Old cards of the patient, each with one top-up of long ago."""
+    return [old_card(clinic.house, each, LONG_AGO, patient=clinic.patient) for each in fen]
+
+
+def test_stored_money_pays_a_visit_and_an_item_comes_back(clinic: Clinic) -> None:
+    first, second = stored(clinic, 20_000, 15_000)
+    paid = clinic.pay(clinic.phone, route="BALANCE")
+    assert (paid["state"], bool(paid["receipt_no"])) == ("PAID", True)
+    assert clinic.pay(clinic.phone, route="BALANCE") == paid
+    assert [held(clinic.house, card) for card in (first, second)] == [0, 35_000 - TOTAL]
+    assert balance(clinic.house, AccountKind.REVENUE, "OUTPATIENT") == -TOTAL
+    refund = clinic.give_back(1, clinic.cashier)
+    assert (refund["amount_fen"], {leg["route"] for leg in refund["legs"]}) == (26_050, {"CASH"})
+    assert clinic.check(refund, approve=False)["state"] == "REJECTED"
+    assert findings(clinic.house.hospital_id) == []
+
+
+def test_stored_money_pays_no_more_than_is_there_and_no_stay(clinic: Clinic) -> None:
+    (card,) = stored(clinic, TOTAL - 1)
+    short = clinic.try_pay(clinic.cashier, route="BALANCE")
+    assert (short.status, short.code) == (422, "BALANCE_TOO_LOW")
+    assert held(clinic.house, card) == TOTAL - 1
+    stay = clinic.house.stay(clinic.patient)
+    with Session.begin() as db:
+        db.get_one(Admission, stay.id).quota_fen = 300_000
+    wish = {"amount_fen": 100, "route": "BALANCE"}
+    for client in (clinic.phone, clinic.cashier):
+        other = client.try_("POST", f"/v1/admissions/{stay.id}/deposits", wish, key="deposit-01")
+        assert (other.status, other.code) == (422, "BALANCE_PAYS_VISITS_ONLY")
+    nurse = clinic.house.staff("NURSE", wards=("W1",))
+    assert (
+        nurse.try_("POST", f"/v1/admissions/{stay.id}/deposits", wish, key="k-000001").status == 403
+    )
+
+
+def test_a_holder_who_pays_with_it_is_not_lost(clinic: Clinic) -> None:
+    (card,) = stored(clinic, TOTAL)
+    with Session.begin() as db:
+        db.add(
+            UnreturnableMark(
+                hospital_id=clinic.house.hospital_id,
+                account_id=card,
+                reason="CONTACT_CHANGED",
+                risk_note="",
+                found_on=LONG_AGO,
+                marked_at=clinic.house.now(),
+                marked_by="staff:x",
+            )
+        )
+    clinic.pay(clinic.cashier, route="BALANCE")
+    with Session() as db:
+        assert UnreturnableMark.live(db, card) is None
+        assert db.get_one(PrepayAccount, card).last_activity_on == today(clinic.house.now())
+
+
+def test_two_payments_at_once_with_the_same_balance(clinic: Clinic) -> None:
+    (card,) = stored(clinic, TOTAL)
+    other = clinic.his.post("/v1/his/events/visit", clinic.report | {"visit_no": "V-other"})
+    paths = (clinic.path, f"/v1/visits/{other['id']}")
+    wish = {"amount_fen": TOTAL, "route": "BALANCE"}
+
+    def pay(path: str) -> int:
+        return clinic.cashier.try_("POST", f"{path}/payments", wish, key=f"key-{path[-8:]}").status
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = sorted(pool.map(pay, paths))
+    assert answers[0] == 200
+    assert answers[1] in (409, 422)
+    assert held(clinic.house, card) == 0
+    assert balance(clinic.house, AccountKind.REVENUE, "OUTPATIENT") == -TOTAL
+    assert findings(clinic.house.hospital_id) == []
