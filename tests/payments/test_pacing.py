@@ -1,5 +1,7 @@
 """A channel's pace, kept together by everybody who asks: processes, threads, the dead ones too."""
 
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -11,6 +13,7 @@ from models import pace
 from models.db import Session, new_id
 from models.pace import FailureSlot
 from payments.pacing import WECHAT_REFUNDS, Limits, turn
+from tests.sim_process import ROOT
 from tests.stage import Stage
 
 QUICK = Limits(calls=200, old_calls=3_000, failures=6)
@@ -99,3 +102,21 @@ def test_an_error_while_asking_counts_as_a_failure(stage):
     with pytest.raises(ZeroDivisionError), mine:
         raise ZeroDivisionError
     assert free() == 5
+
+
+def test_several_processes_keep_one_pace(stage, engine):
+    url = engine.url.render_as_string(hide_password=False).replace("+psycopg", "")
+    command = [sys.executable, "-m", "tests.payments.pacing_process", url, str(stage.hospital_id)]
+    hands = [
+        subprocess.Popen([*command, "TOGETHER", "16"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    lines = [
+        line.split() for hand in hands for line in hand.communicate(timeout=120)[0].split("\n")
+    ]
+    assert [hand.returncode for hand in hands] == [0, 0, 0]
+    moments = sorted(float(line[0]) for line in lines if line)
+    failed = sorted(float(line[0]) for line in lines if line and line[1] == "1")
+    assert (len(moments), len(failed)) == (48, 24)
+    assert most_in(moments, 1.0) <= 40
+    assert most_in(failed, 1.0) <= 6
