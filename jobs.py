@@ -38,11 +38,13 @@ from journeys import (
 )
 from journeys.counterparts import Counterparts, registry
 from models import db as database
-from models import durability, queue, sealing
+from models import durability, queue, schema, sealing
 from models.db import ReadSession, Session
 from models.hospital import Hospital
 from policies.outcome import NoAnswer, NotNow
 from policies.refusals import Busy
+
+schema.import_all()  # a row may point at a table whose module no journey here needs
 
 Task = Callable[..., Any]
 CounterpartsOf = Callable[[str], Counterparts]

@@ -1,7 +1,10 @@
 """The queue: a job exists with its row, runs when due, and waits when nobody answers."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -15,6 +18,12 @@ from models.hospital import Hospital
 from models.queue import defer, use_clock_shift
 from policies.outcome import NoAnswer
 
+ROOT = Path(__file__).parent.parent
+EVERY_FOREIGN_KEY = """
+import jobs
+from models.db import Base
+print(len([key.column for table in Base.metadata.tables.values() for key in table.foreign_keys]))
+"""
 NOON = datetime(2025, 7, 4, 4, 0, tzinfo=UTC)
 
 
@@ -192,3 +201,15 @@ def test_an_hour_that_cannot_be_moved_is_refused(cron: str) -> None:
 def test_every_line_of_the_timetable_can_be_read() -> None:
     for cron, _ in jobs.SWEEPS.values():
         assert len(jobs.utc(cron).split()) == 5
+
+
+def test_a_worker_alone_knows_every_table_that_a_row_points_at() -> None:
+    """In these tests every model is imported anyhow; in a worker only what its journeys need."""
+    told = subprocess.run(
+        [sys.executable, "-c", EVERY_FOREIGN_KEY],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(told.stdout) > 100
