@@ -47,17 +47,20 @@ def defer(
         return
 
 
-def defer_all(db: Session, task: str, arguments: Sequence[dict[str, Any]]) -> None:
+def defer_all(
+    db: Session, task: str, arguments: Sequence[dict[str, Any]], *, priority: int = 0
+) -> None:
     """Queue the task once for each of these arguments, all by one statement of the queue's own
     function: its Python would make an object and a log line of each.
     """
     if arguments:
-        db.execute(_DEFER_ALL, {"task": task, "arguments": json.dumps(arguments)})
+        what = {"task": task, "priority": priority, "arguments": json.dumps(arguments)}
+        db.execute(_DEFER_ALL, what)
 
 
 _DEFER_ALL = text("""
     SELECT procrastinate_defer_jobs_v1(array_agg(
-        ROW('default', CAST(:task AS text), 0, NULL, NULL, arguments, NULL)
+        ROW('default', CAST(:task AS text), :priority, NULL, NULL, arguments, NULL)
             ::procrastinate_job_to_defer_v1))
     FROM jsonb_array_elements(CAST(:arguments AS jsonb)) AS arguments
 """)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session as Db
 from models.db import new_id
 from models.message import Message, MessageState
 from models.queue import defer_all
-from notifications.routes import routes_of
+from notifications.routes import priority_of, routes_of
 from notifications.wording import wording_of
 
 # The messages, and for each the first row of its trail, as ``Machine.start`` leaves it.
@@ -73,5 +73,5 @@ def tell_all(
     }
     stored = db.scalars(STORE, values).all()
     arguments = [{"hospital_id": str(hospital_id), "message_id": str(new)} for new in stored]
-    defer_all(db, "deliver_message", arguments)
+    defer_all(db, "deliver_message", arguments, priority=priority_of(template))
     return len(stored)

@@ -15,6 +15,7 @@ from models.queue import defer
 from notifications.routes import (
     choose_route,
     filled_by_us,
+    priority_of,
     quiet_until,
     routes_from,
     routes_of,
@@ -146,6 +147,7 @@ def _queue(db: Db, message: Message, at: datetime | None = None) -> None:
         db,
         "deliver_message",
         at=at,
+        priority=priority_of(message.template),
         hospital_id=str(message.hospital_id),
         message_id=str(message.id),
     )

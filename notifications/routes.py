@@ -11,6 +11,7 @@ from models.campaign import WrongNumber
 from models.hospital import Hospital, Setting, setting
 from models.message import Message, MessageRoute, PrintJob, SubscriptionAccount
 from models.patient import Patient
+from policies.expiry import AFTER_ALL_ELSE
 from policies.hospital_settings import KNOWN
 from policies.quiet_hours import allowed_from
 
@@ -28,6 +29,9 @@ ROUTES: dict[str, tuple[MessageRoute, ...]] = {
 
 CAN_WAIT = frozenset({"CLEARANCE_NOTICE"})
 """What is told to many and disturbs nobody at night; news of one's own money goes out at once."""
+
+BEHIND_ALL = AFTER_ALL_ELSE - 10
+"""Its priority in the queue: a hundred thousand notices keep nobody's own money or news waiting."""
 
 QUIET_HOURS = "notice.quiet_hours"
 DEFAULT_QUIET = KNOWN[QUIET_HOURS].default or ""
@@ -58,6 +62,11 @@ def choose_route(db: Db, message: Message, appid: str, now: datetime) -> str | N
                 message.route, message.attempts = route, 0
             return address
     return None
+
+
+def priority_of(template: str) -> int:
+    """Where a message of this template stands in the queue."""
+    return BEHIND_ALL if template in CAN_WAIT else 0
 
 
 def quiet_until(db: Db, message: Message, now: datetime) -> datetime:

@@ -6,7 +6,7 @@ WINDOWS = (1, 7, 30)
 """Days before a window closes at which the radar warns."""
 
 AFTER_ALL_ELSE = -10
-"""A refund in the queue lets notices, messages and settlements go first."""
+"""A refund in the queue lets a patient's messages, callbacks and settlements go first."""
 
 
 def days_left(closes_at: datetime | None, now: datetime) -> int | None:

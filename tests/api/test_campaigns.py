@@ -12,11 +12,13 @@ import pytest
 import jobs
 from config import SHANGHAI
 from journeys import campaigns as campaigns_journey
-from models.db import Session
+from models.db import Session, rows
 from models.hospital import Setting
 from models.message import Message
 from models.patient import Patient
 from models.unreturnable import ContactAttempt
+from notifications.messages import tell
+from policies.expiry import urgency
 from simulator.clients import StaffClient
 from tests.api.old_cards import holder, old_card
 from tests.people import PASSWORD, House, MovedClock
@@ -143,6 +145,35 @@ def test_each_holder_is_told_once_about_all_cards(
     assert told == {"SENT": 5, "FAILED": 1}
     (lost,) = maker.get(f"/v1/campaigns/{campaign}/people", query={"state": "FAILED"})
     assert (UUID(lost["patient_id"]), lost["answer"]) == (nobody.id, "NO_ROUTE")
+
+
+def test_notices_to_many_keep_nobodys_own_news_waiting(
+    house: House, maker: StaffClient, head: StaffClient, hotline: str
+) -> None:
+    holders = [with_phone(house, 5_000) for _ in range(3)]
+    campaign = draft(maker)
+    head.post(f"/v1/campaigns/{campaign}/send")
+    outside = counterparts(house.simulator, "GZ01", house.code, house.now, "http://127.0.0.1:9")
+    assert campaigns_journey.send_campaign(outside, house.hospital_id, UUID(campaign)) == 3
+    with Session.begin() as db:
+        told = {"amount": "50.00", "route": "微信", "arrival": "1天"}
+        tell(
+            db,
+            hospital_id=house.hospital_id,
+            key="own-news",
+            patient_id=holders[0].id,
+            template="REFUND_SENT",
+            values=told,
+            at=house.now(),
+        )
+    waiting = rows(
+        "SELECT m.template, j.priority FROM procrastinate_jobs j"
+        " JOIN message m ON m.id::text = j.args->>'message_id'"
+        " WHERE m.hospital_id = :id ORDER BY j.priority DESC, j.id",
+        id=house.hospital_id,
+    )
+    assert [each["template"] for each in waiting] == ["REFUND_SENT", *["CLEARANCE_NOTICE"] * 3]
+    assert waiting[-1]["priority"] < urgency(None, house.now()), "money goes first"
 
 
 def test_nobody_is_told_at_night(
