@@ -36,9 +36,10 @@ class RealName(Schema):
 
 
 class Bound(Schema):
-    """Who this WeChat account is; ``name`` masked."""
+    """Who this WeChat account is; ``name`` masked, ``patient_id`` for the paths of one's own."""
 
     bound = fields.Boolean(required=True)
+    patient_id = fields.UUID(required=True, allow_none=True)
     name = fields.String(required=True)
 
 
@@ -198,7 +199,9 @@ def withdraw_on_paper(admission_id: UUID, consent_id: UUID) -> None:
 
 
 def _bound(patient: Patient | None) -> dict[str, Any]:
-    return {"bound": patient is not None, "name": patient.masked_name if patient else ""}
+    if patient is None:
+        return {"bound": False, "patient_id": None, "name": ""}
+    return {"bound": True, "patient_id": patient.id, "name": patient.masked_name}
 
 
 def _shown(consent: Consent) -> dict[str, Any]:

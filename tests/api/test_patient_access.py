@@ -55,7 +55,7 @@ def test_one_account_logs_in_from_many_phones(house: House) -> None:
     first, second = house.phone("o" + "a" * 27), house.phone("o" + "a" * 27)
     assert actor_of(first).id == actor_of(second).id
     assert actor_of(first).openid == "o" + "a" * 27
-    assert first.get(BINDING) == {"bound": False, "name": ""}
+    assert first.get(BINDING) == {"bound": False, "patient_id": None, "name": ""}
 
 
 def test_a_wrong_or_used_code_is_refused(house: House, simulator: Simulator) -> None:
@@ -79,7 +79,7 @@ def test_wechat_is_away(house: House, simulator: Simulator, fault: str) -> None:
 def test_a_patient_binds_by_name_and_number(house: House) -> None:
     patient = house.patient("买买提·玉素甫")
     phone = house.phone()
-    bound = {"bound": True, "name": "买" + "*" * 5 + "甫"}
+    bound = {"bound": True, "patient_id": str(patient.id), "name": "买" + "*" * 5 + "甫"}
     assert phone.bind(" 买买提•玉素甫", patient.id_no.lower()) == bound
     assert phone.bind("买买提·玉素甫", patient.id_no) == bound
     assert phone.get(BINDING) == bound
