@@ -9,7 +9,8 @@ import yaml
 
 def route_words(routes: Collection[str]) -> str:
     """The routes of one refund in plain words, always in the same order."""
-    return "和".join(words for route, words in _words().items() if route in routes)
+    *others, last = [words for route, words in _words().items() if route in routes] or [""]
+    return f"{'、'.join(others)}和{last}" if others else last
 
 
 @cache
