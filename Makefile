@@ -14,7 +14,7 @@ PRODUCT := api journeys models notifications payments policies $(wildcard *.py)
 help: ## This list
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed 's/:.*## /\t/' | expand -t 16
 
-demo: .venv/ready ## A made-up hospital and one stay, then it keeps serving. ONCE=1 ends after the stay, DATE=2025-12-20 rehearses that day
+demo: .venv/ready ## A made-up hospital, a stay and the clearance of old cards, then it keeps serving. ONCE=1 ends after the play, DATE=2025-12-20 rehearses that day
 	@$(BIN) local.py demo $(if $(DATE),--date $(DATE)) $(if $(ONCE),--once)
 
 run: .venv/ready ## The same without the play: PostgreSQL, Valkey, the simulator, API and worker on this machine

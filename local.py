@@ -1,4 +1,4 @@
-"""The whole house on one machine: ``python local.py run`` serves, ``demo`` also plays one stay.
+"""The whole house on one machine: ``python local.py run`` serves, ``demo`` also plays.
 
 PostgreSQL and Valkey (local_servers.py), the simulator as everybody outside, the API and a worker,
 started and stopped together over ``var/``; a ``DATABASE_URL`` or ``REDIS_URL`` that is set wins.
@@ -57,8 +57,9 @@ def main() -> int:
         if stop != signal.SIGHUP or signal.getsignal(stop) != signal.SIG_IGN:  # nohup
             signal.signal(stop, signal.default_int_handler)
     try:
-        with only_one(), house(told.command == "demo", told.date, told.port) as (children, scene):
-            played = play(scene) if told.command == "demo" else 0
+        with only_one(), house(told.command == "demo", told.date, told.port) as place:
+            children, scene, environment = place
+            played = play(scene, environment) if told.command == "demo" else 0
             if told.once:
                 return played
             show(scene)
@@ -73,8 +74,9 @@ def main() -> int:
 @contextlib.contextmanager
 def house(
     new_hospital: bool, rehearsed: date | None, port: int
-) -> Iterator[tuple[Children, dict[str, Any]]]:
-    """Start everything in order; yield the children and what a client must know."""
+) -> Iterator[tuple[Children, dict[str, Any], dict[str, str]]]:
+    """Start everything in order; yield the children, what a client must know, and what a command
+    typed on this machine must."""
     with Children(HOME / "log") as children:
         url, outside = (f"http://127.0.0.1:{free_port(wanted)}" for wanted in (port, port + 1))
         environment = os.environ | {
@@ -98,7 +100,8 @@ def house(
         children.wait_for("api", lambda: answers(f"{url}/readyz"))
         write_environment(environment)
         known = json.loads((HOME / f"{code}.json").read_text("utf8"))
-        yield children, {"url": url, "simulator_url": outside, "hospital": code, **known}
+        scene = {"url": url, "simulator_url": outside, "hospital": code, **known}
+        yield children, scene, environment
 
 
 def start_outside(
@@ -161,11 +164,14 @@ def found(code: str, environment: dict[str, str]) -> dict[str, dict[str, str]]:
     }
 
 
-def play(scene: dict[str, Any]) -> int:
-    """One stay over public HTTP, by another process; 0 if every step and balance was right."""
+def play(scene: dict[str, Any], environment: dict[str, str]) -> int:
+    """Both acts over public HTTP, by another process; 0 if every step and balance was right. The
+    census is a command, which is typed on this machine.
+    """
+    scene["dump"] = str(HOME / f"{scene['hospital']}-dump")
     write_secret(HOME / "scene.json", json.dumps(scene, indent=1))
     command = [sys.executable, "-m", "simulator.play", "--scene", str(HOME / "scene.json")]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
 def show(scene: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ same seed makes the same dump; every stated balance is right.
 import csv
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -53,20 +53,22 @@ class Card:
         return max(moments, default=self.opened)
 
 
-def cards(count: int, seed: int = 1) -> Iterator[Card]:
+def cards(
+    count: int, seed: int = 1, *, first: int = 0, last_day: datetime = LAST_DAY
+) -> Iterator[Card]:
     """So many cards: about one in ten of a person who has another, one in twelve without identity,
-    one in nine without phone, one in five used up.
+    one in nine without phone, one in five used up. ``first``: where their numbers begin.
     """
     chance = random.Random(seed)  # noqa: S311  (made-up people, no secret)
     holder: list[str] = []
-    for serial in range(count):
-        if serial == 0 or chance.random() > 0.1:
+    for serial in range(first, first + count):
+        if not holder or chance.random() > 0.1:
             holder = _holder(chance, serial)
-        yield _card(chance, serial, holder)
+        yield _card(chance, serial, holder, last_day)
 
 
-def write(directory: Path, count: int, seed: int = 1) -> None:
-    """The dump as five CSV files."""
+def write(directory: Path, told: Iterable[Card]) -> None:
+    """The dump of these cards as five CSV files."""
     directory.mkdir(parents=True, exist_ok=True)
     files = {
         name: (directory / f"{name}.csv").open("w", newline="", encoding="utf-8") for name in TABLES
@@ -74,7 +76,7 @@ def write(directory: Path, count: int, seed: int = 1) -> None:
     writers = {name: csv.writer(file) for name, file in files.items()}
     for name, headings in TABLES.items():
         writers[name].writerow(headings)
-    for card in cards(count, seed):
+    for card in told:
         for name, row in rows_of(card):
             writers[name].writerow(row)
     for file in files.values():
@@ -107,30 +109,29 @@ def yuan(fen: int) -> str:
 
 
 def _holder(chance: random.Random, serial: int) -> list[str]:
-    born = date(1935, 1, 1) + timedelta(days=serial // 1000 % 28_000)
+    born = date(1935, 1, 1) + timedelta(days=(serial // 1000 + serial % 1000 * 28) % 28_000)
     name = chance.choice(SURNAMES) + "".join(chance.choices(GIVEN, k=chance.choice((1, 2))))
     number = id_number(serial, born) if chance.random() > 1 / 12 else ""
     phone = f"199{serial % 10**8:08d}" if chance.random() > 1 / 9 else ""
     return [name, number, phone, f"{born}", "男" if serial % 2 else "女"]
 
 
-def _card(chance: random.Random, serial: int, holder: list[str]) -> Card:
-    opened = LAST_DAY - timedelta(
-        days=chance.randrange(30, 3_000), seconds=chance.randrange(80_000)
-    )
+def _card(chance: random.Random, serial: int, holder: list[str], last_day: datetime) -> Card:
+    days, seconds = chance.randrange(30, 3_000), chance.randrange(80_000)
+    opened = last_day - timedelta(days=days, seconds=seconds)
     card = Card(f"K{serial:010d}", holder, opened)
     at = opened
     for turn in range(chance.choice((1, 1, 2, 3))):
-        at = min(at + timedelta(days=chance.randrange(1, 400)), LAST_DAY)
+        at = min(at + timedelta(days=chance.randrange(1, 400)), last_day)
         channel = chance.choices(CHANNELS, (6, 3, 2, 1))[0]
         number = f"T{serial:09d}{turn}"
         transaction = "" if channel == "现金" else f"42{serial:012d}{turn}"
         card.top_ups.append((number, chance.randrange(1, 100) * 1_000, at, channel, transaction))
-    _use(chance, card, at)
+    _use(chance, card, at, last_day)
     return card
 
 
-def _use(chance: random.Random, card: Card, since: datetime) -> None:
+def _use(chance: random.Random, card: Card, since: datetime, last_day: datetime) -> None:
     if chance.random() < 1 / 15:
         number, fen, *_ = card.top_ups[-1]
         card.refunds.append((chance.randrange(1, fen + 1), since + timedelta(hours=1), number))
@@ -138,9 +139,9 @@ def _use(chance: random.Random, card: Card, since: datetime) -> None:
     for visit in range(chance.choice((0, 1, 2, 3))):
         if left := card.balance_fen:
             fen = left if used_up else chance.randrange(1, left + 1)
-            at = min(since + timedelta(days=visit, hours=2), LAST_DAY + timedelta(hours=4))
+            at = min(since + timedelta(days=visit, hours=2), last_day + timedelta(hours=4))
             card.spends.append((fen, at, chance.choice(("挂号费", "西药费", "检查费"))))
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), int(sys.argv[2]))
+    write(Path(sys.argv[1]), cards(int(sys.argv[2])))

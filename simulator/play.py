@@ -1,35 +1,22 @@
-"""One stay, played over public HTTP by those who live it: HIS, phone, handheld, finance's desk.
+"""The whole demonstration: a stay, then the clearance of old cards, played over public HTTP by
+those who live them.
 
-``python -m simulator.play --scene FILE`` prints what each sees and ends with 0 only if every step
-and every balance was right. The people are invented; the charge lines are of a real day.
+``python -m simulator.play --scene FILE`` prints what each person sees and ends with 0 only if every
+step and every balance was right.
 """
 
 import argparse
-import csv
 import json
 import sys
-import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
-import requests
-from rich.console import Console
-from rich.panel import Panel
-from rich.table import Table
+from simulator.clients import Answered
+from simulator.play_clearance import Clearance
+from simulator.play_house import House, Wrong, say
+from simulator.play_stay import Stay
 
-from simulator.clients import HisClient, OverNetwork, PhoneClient, StaffClient
-
-CHARGES = Path(__file__).parent / "fixtures" / "inpatient_day_charges.csv"
-DAY_TOTAL_FEN = 312_472
-SHANGHAI = ZoneInfo("Asia/Shanghai")
-PATIENCE_S = 30
-NEW_PASSWORD = "Xianzhen-demo-2026"  # noqa: S105 - of a hospital that is invented
-PATIENT = {"name": "田丰收", "born": date(1958, 5, 6), "phone": "19900000001"}
-
-say = Console(highlight=False, width=100)
+Step = tuple[str, Callable[[], None]]
 
 
 def main() -> int:
@@ -38,362 +25,22 @@ def main() -> int:
     parser.add_argument("--scene", type=Path, required=True)
     scene = json.loads(parser.parse_args().scene.read_text("utf8"))
     try:
-        Play(scene).run()
-    except Wrong as wrong:
-        say.print(f"[bold red]✗ {wrong}[/]")
+        house = House(scene)
+        act("第一幕：一次住院  act one: a stay", Stay(house).steps())
+        act("第二幕：清退旧卡余额  act two: the clearance", Clearance(house).steps())
+    except (Wrong, Answered) as wrong:
+        say.print(f"✗ {wrong}", style="bold red", markup=False)
         return 1
     say.print("[bold green]✓ 全部步骤和余额都正确  every step and every balance was right[/]")
     return 0
 
 
-class Wrong(AssertionError):
-    """A step or a balance was not what it has to be."""
-
-
-def check(what: str, found: Any, expected: Any) -> None:
-    """Stop the play unless it is so."""
-    if found != expected:
-        raise Wrong(f"{what}: {found!r}, expected {expected!r}")
-
-
-def yuan(fen: int) -> str:
-    """Fen for the eye."""
-    return f"¥{fen // 100:,}.{fen % 100:02d}"
-
-
-class Play:
-    """The hospital's people and what they know of each other."""
-
-    def __init__(self, scene: dict[str, Any]) -> None:
-        self.scene, self.code = scene, scene["hospital"]
-        self.world = requests.Session()
-        self.world.trust_env = False
-        shift = timedelta(seconds=self._world("GET", "/_sim/clock")["shift_seconds"])
-        self.now: Callable[[], datetime] = lambda: datetime.now(UTC) + shift
-        self.today = self.now().astimezone(SHANGHAI).date()
-        self.yesterday = self.today - timedelta(days=1)
-        wire = OverNetwork(scene["url"])
-        wire.session.trust_env = False
-        self.his = HisClient(wire, self.code, now=self.now, **scene["his"])
-        self.phone = PhoneClient(wire, self.code, now=self.now)
-        self.staff = lambda: StaffClient(wire, self.code, now=self.now)
-        self.openid = f"o-demo-{self.code.lower()}-son"
-        serial = int(self.code.removeprefix("DEMO"))
-        self.id_no = identity_number(PATIENT["born"], serial)
-        self.inpatient_no = f"ZY{self.today:%Y%m%d}{serial:03d}"
-
-    def run(self) -> None:
-        """The stay, step by step."""
-        steps = (
-            ("医院准备：人员、设备  staff and devices", self.prepare),
-            ("HIS 发来住院证  the admission slip", self.slip),
-            ("手机：登录、实名、入院登记  registered from the phone", self.register),
-            ("病房手持机：医保登记；财务：录入额度  insurance, quota", self.insure),
-            ("手机交预交金 2,000 元，床旁扫码 1,000 元  deposits", self.deposits),
-            ("HIS 传一天的费用明细  a day's charges", self.charges),
-            ("一日清单：推送、查看、提问、答复  the daily bill", self.daily_bill),
-            ("出院医嘱，床旁结算  settled at the bed", self.settle),
-            ("财务复核，余款原路退回  the rest goes home", self.refund),
-            ("账务核对  the books", self.books),
-        )
-        for number, (title, step) in enumerate(steps, 1):
-            say.rule(f"[bold]{number}. {title}")
-            step()
-
-    def prepare(self) -> None:
-        """The administrator sets the house up; each person has an own device with an own key."""
-        first = self.scene["administrator"]
-        admin = self.staff()
-        admin.enrol(first["enrolment_code"])
-        admin.log_in(first["staff_no"], first["password"], NEW_PASSWORD)
-        admin.log_in(first["staff_no"], NEW_PASSWORD)
-        self.nurse = self._join(admin, "N001", "护士白芍", "NURSE", "HANDHELD", ward="W01")
-        self.maker = self._join(admin, "F001", "财务川芎", "FINANCE_MAKER", "DESK")
-        self.checker = self._join(admin, "F002", "财务当归", "FINANCE_CHECKER", "DESK")
-        admin.put("/v1/settings/service_phone", {"value": "0851-80000000"})
-        gaps = [gap["code"] for gap in admin.get("/v1/readiness")["gaps"]]
-        check("a checker is there", "REFUND_CHECKER_MISSING" in gaps, False)
-        seed = {
-            "certno": self.id_no,
-            "name": PATIENT["name"],
-            "insutype": "390",
-        }
-        self._world("POST", f"/_sim/insurance/{self.code}/persons", seed)
-        self._sees("管理员", "护士、财务制单、财务复核都已登录，各用自己的设备密钥")
-
-    def slip(self) -> None:
-        """The HIS announces the stay."""
-        morning = datetime(*self.yesterday.timetuple()[:3], 9, 0, tzinfo=SHANGHAI)
-        answer = self.his.post(
-            "/v1/his/events/admission",
-            {
-                "source_event_id": f"ADM-{self.inpatient_no}",
-                "inpatient_no": self.inpatient_no,
-                "admitted_at": morning.isoformat(),
-                "patient": {
-                    "his_patient_no": f"P-{self.id_no[-6:]}",
-                    "name": PATIENT["name"],
-                    "id_no": self.id_no,
-                    "phone": PATIENT["phone"],
-                    "sex": "1",
-                },
-                "ward": "W01",
-                "ward_name": "肿瘤内科一病区",
-                "bed": "12",
-                "department_code": "0305",
-                "department_name": "肿瘤内科",
-                "doctor_code": "D101",
-                "doctor_name": "医生黄芪",
-                "diagnosis_code": "C50.900",
-                "diagnosis_name": "乳腺恶性肿瘤",
-            },
-        )
-        self.stay = f"/v1/admissions/{answer['admission_id']}"
-        check("the stay is a slip", answer["state"], "SLIP")
-        self._sees("HIS", f"住院号 {self.inpatient_no}，住院证已接收")
-
-    def register(self) -> None:
-        """The patient logs in, proves who he is, and completes the admission."""
-        js_code = self._world("POST", "/_sim/mini-program/codes", {"openid": self.openid})[
-            "js_code"
-        ]
-        self.phone.log_in(js_code)
-        self.phone.bind(PATIENT["name"], self.id_no)
-        seen = self.phone.put(f"{self.stay}/registration", {"phone": PATIENT["phone"]})
-        check("registered", seen["state"], "IN_HOUSE")
-        self._allow("DAILY_BILL")
-        self._sees(
-            "手机", f"{seen['patient_name']}，{seen['ward_name']} {seen['bed']} 床，已办入院"
-        )
-
-    def insure(self) -> None:
-        """The nurse registers the insurance at the bed; finance enters the quota."""
-        seen = self.nurse.put(f"{self.stay}/insurance", {})
-        check("insured", (seen["insurance"], seen["insurance_state"]), ("390", "REGISTERED"))
-        self._sees("手持机", "居民医保，已在医保平台办理入院登记")
-        quota = {"quota_fen": 350_000, "basis": "同病种居民医保近三年个人平均自付"}
-        self.maker.put(f"{self.stay}/quota", quota)
-        self._sees("财务", f"预交金额度 {yuan(350_000)}")
-
-    def deposits(self) -> None:
-        """Two payments on two channels; a third would break the quota."""
-        order = self.phone.post(
-            f"{self.stay}/deposits",
-            {"amount_fen": 200_000, "route": "MINI_PROGRAM"},
-            key=f"phone-{self.inpatient_no}",
-        )
-        self._world("POST", "/_sim/wxpay/pay", {**order["pay_with"], "openid": self.openid})
-        self._until("deposit by phone", lambda: self._held(200_000))
-        shown = self.nurse.post(
-            f"{self.stay}/deposits",
-            {"amount_fen": 100_000, "route": "QR"},
-            key=f"ward-{self.inpatient_no}",
-        )
-        paid = {"code_url": shown["pay_with"]["code_url"], "openid": "o-demo-daughter"}
-        self._world("POST", "/_sim/wxpay/pay", paid)
-        self._until("deposit by QR", lambda: self._held(300_000))
-        more = self.nurse.try_(
-            "POST",
-            f"{self.stay}/deposits",
-            {"amount_fen": 50_001, "route": "QR"},
-            key="one-too-many",
-        )
-        check("over the quota", (more.status, more.code), (422, "DEPOSIT_CAP_EXCEEDED"))
-        self._sees("手机", f"已收预交金 {yuan(300_000)}（本人 2,000 元，女儿在床旁扫码 1,000 元）")
-        self._sees("手持机", f"再收 500.01 元：[yellow]{more.body['detail']}[/]")
-        self._read_sms()
-
-    def charges(self) -> None:
-        """A real day of 69 lines, moved to yesterday."""
-        with CHARGES.open(encoding="utf8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        answer = self.his.post(
-            "/v1/his/events/charge-batch",
-            {
-                "source_event_id": f"CHG-{self.inpatient_no}",
-                "lines": [self._line(place, row) for place, row in enumerate(rows)],
-            },
-        )
-        check("all lines taken", (answer["accepted"], answer["refused"]), (69, 0))
-        self._sees("HIS", f"69 条费用全部接收，合计 {yuan(DAY_TOTAL_FEN)}")
-
-    def daily_bill(self) -> None:
-        """The night's list, made by finance's button here; pushed, read, asked about, answered."""
-        self.maker.post("/v1/daily-bills/runs", {"day": self.yesterday.isoformat()})
-        bill = self.phone.get(f"{self.stay}/daily-bills/{self.yesterday}")
-        check("the day's total", bill["total_fen"], DAY_TOTAL_FEN)
-        self._show_bill(bill)
-        dearest = max(bill["lines"], key=lambda line: line["amount_fen"])
-        path = f"{self.stay}/daily-bills/{self.yesterday}/questions"
-        asked = self.phone.post(path, {"line_seq": dearest["seq"], "text": "这个药为什么这么贵？"})
-        (waiting,) = self.nurse.get("/v1/wards/W01/questions")
-        check("the ward sees the question", waiting["id"], asked["id"])
-        words = {"text": "这是化疗药，两支，按医保目录价收，报销后您自付的少。"}
-        self.nurse.post(f"/v1/questions/{asked['id']}/answer", words)
-        self._sees("手机", f"问：这个药为什么这么贵？  答：{words['text']}")
-        self._until("the list was pushed", self._pushed)
-
-    def settle(self) -> None:
-        """Discharge order, trial in plain words, agreement, insurance share at once."""
-        at = self.now().isoformat()
-        event = {"source_event_id": f"DIS-{self.inpatient_no}", "inpatient_no": self.inpatient_no}
-        self.his.post(
-            "/v1/his/events/discharge-order",
-            event | {"ordered_at": at, "left_at": at, "leaving_way": "1"},
-        )
-        calls = self.nurse.calls
-        trial = self.nurse.post(f"{self.stay}/settlement/trial")
-        self._show_lines("试算（结算前给患者看）", trial)
-        done = self.nurse.put(f"{self.stay}/settlement", {"agree_to": trial["agree_to"]})
-        (number,) = done["receipts"]
-        self.nurse.get(f"/v1/receipts/{number}")
-        check("calls from «settle» to the receipt", self.nurse.calls - calls <= 6, True)
-        check("closed", (done["state"], done["total_fen"]), ("CLOSED", DAY_TOTAL_FEN))
-        check("lines add up", sum(line["amount_fen"] for line in done["lines"]), DAY_TOTAL_FEN)
-        self.settled = done
-        self._show_lines(f"结算单 收据 {number}", done)
-
-    def refund(self) -> None:
-        """The second person approves; WeChat gives the rest back to those who paid."""
-        (rest,) = self.settled["refunds"]
-        check(
-            "deposit = personal + rest", self.settled["personal_fen"] + rest["amount_fen"], 300_000
-        )
-        (queued,) = self.checker.get("/v1/refunds", query={"state": "REQUESTED"})
-        check("finance's queue", queued["id"], rest["id"])
-        self.checker.post(f"/v1/refunds/{rest['id']}/check", {"approve": True})
-        path = f"/v1/refunds/{rest['id']}"
-        self._until("refund", lambda: self.checker.get(path)["state"] == "PAID")
-        legs = self.checker.get(path)["legs"]
-        routes = "，".join(f"{yuan(leg['amount_fen'])} 退回微信" for leg in legs)
-        self._sees("财务", f"复核通过（申请人和复核人不是同一个人）：{routes}")
-        self._read_sms()
-
-    def books(self) -> None:
-        """Everything at rest: no deposit, nothing in transit, nobody owes, the ledger proves."""
-        balances = {
-            row["kind"]: row["balance_fen"] for row in self.maker.get("/v1/ledger/balances")
-        }
-        personal = self.settled["personal_fen"]
-        check(
-            "nothing owed to or by patients",
-            [k for k in balances if k.startswith(("INP", "PAT", "REF"))],
-            [],
-        )
-        check("cash at WeChat", balances["CASH"], personal)
-        check("earned", balances["REVENUE"], -DAY_TOTAL_FEN)
-        check("the funds owe", balances["FUND_RECEIVABLE"], DAY_TOTAL_FEN - personal)
-        check("all accounts together", sum(balances.values()), 0)
-        check("the ledger's proof", self.maker.get("/v1/ledger/proof"), [])
-        theirs = self._world("GET", "/_sim/books")["wxpay"].values()
-        ours = [row for row in theirs if row["hospital"] == self.code]
-        kept = sum(row["paid_fen"] - row["refunded_fen"] for row in ours)
-        check("WeChat's books", kept, personal)
-        table = Table("科目", "余额", title="总账（借正贷负，合计为零）")
-        for kind, fen in balances.items():
-            table.add_row(kind, ("-" if fen < 0 else "") + yuan(abs(fen)))
-        say.print(table)
-
-    def _join(
-        self, admin: StaffClient, no: str, name: str, role: str, kind: str, ward: str = ""
-    ) -> StaffClient:
-        wards = [ward] if ward else []
-        new = {"staff_no": no, "name": name, "roles": [role], "wards": wards}
-        password = admin.post("/v1/staff", new)["first_password"]
-        device = {"name": f"{name}的设备", "kind": kind, "ward": ward}
-        code = admin.post("/v1/devices/enrolments", device)["code"]
-        person = self.staff()
-        person.enrol(code)
-        person.log_in(no, password, NEW_PASSWORD)
-        person.log_in(no, NEW_PASSWORD)
-        return person
-
-    def _line(self, place: int, row: dict[str, str]) -> dict[str, str]:
-        clock = row["occurred_at"].partition(" ")[2]
-        supply = "械" in row["specification"]
-        drug = bool(row["specification"]) and not supply
-        head = "C" if supply else "XL" if drug else "0012"
-        return {
-            "source_line_id": f"{self.inpatient_no}-{place:04d}",
-            "inpatient_no": self.inpatient_no,
-            "occurred_at": f"{self.yesterday}T{clock}+08:00",
-            "item_name": row["item_name"],
-            "specification": row["specification"],
-            "quantity": row["quantity"],
-            "unit_price": row["unit_price_yuan"],
-            "amount": row["amount_yuan"].removesuffix("00"),
-            "category": "08" if supply else "09" if drug else "05",
-            "insurance_level": "02" if supply or drug else "01",
-            "self_pay_ratio": "0.2000" if supply else "0.1000" if drug else "0.0000",
-            "national_code": f"{head}{place:010d}",
-            "hospital_code": f"H{place:04d}",
-            "department_code": "0305",
-            "department_name": "肿瘤内科",
-            "doctor_code": "D101",
-            "doctor_name": "医生黄芪",
-        }
-
-    def _held(self, fen: int) -> bool:
-        return bool(self.phone.get(self.stay)["deposit_held_fen"] == fen)
-
-    def _allow(self, template: str) -> None:
-        """The person taps «允许»: WeChat notes it, and the mini-program tells the hospital."""
-        allowed = {"openid": self.openid, "template_id": template, "count": 1}
-        self._world("POST", "/_sim/mini-program/subscriptions", allowed)
-        self.phone.post("/v1/patient/subscriptions", {"templates": [template]})
-
-    def _pushed(self) -> bool:
-        messages = self._world("GET", "/_sim/mini-program/messages")
-        mine = [message for message in messages if message["openid"] == self.openid]
-        if mine:
-            self._sees("手机", f"微信服务通知：{mine[-1]['data']}")
-        return bool(mine)
-
-    def _read_sms(self) -> None:
-        time.sleep(1)
-        box = self._world("GET", "/_sim/sms/outbox")
-        for sms in [each for each in box if each["phone"].endswith(PATIENT["phone"])][-3:]:
-            self._sees("短信", sms["text"])
-
-    def _show_bill(self, bill: dict[str, Any]) -> None:
-        table = Table(
-            "项目", "数量", "金额", title=f"一日清单 {self.yesterday} 第 {bill['version']} 版"
-        )
-        for line in sorted(bill["lines"], key=lambda line: -line["amount_fen"])[:6]:
-            table.add_row(line["item_name"], str(line["quantity"]), yuan(line["amount_fen"]))
-        table.add_row("……", f"共 {len(bill['lines'])} 项", yuan(bill["total_fen"]))
-        say.print(table)
-
-    def _show_lines(self, title: str, sheet: dict[str, Any]) -> None:
-        table = Table("谁付", "金额", title=f"{title}  总费用 {yuan(sheet['total_fen'])}")
-        for line in sheet["lines"]:
-            table.add_row(line["name"], yuan(line["amount_fen"]))
-        table.add_row("[bold]将退还给您", f"[bold]{yuan(sheet['rest_fen'])}")
-        say.print(table)
-
-    def _sees(self, who: str, what: str) -> None:
-        say.print(Panel(what, title=who, title_align="left", padding=(0, 1)))
-
-    def _until(self, what: str, happened: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not happened():
-            if time.monotonic() > deadline:
-                raise Wrong(f"{what}: not within {PATIENCE_S} s")
-            time.sleep(0.3)
-
-    def _world(self, method: str, path: str, body: Any = None) -> Any:
-        url = self.scene["simulator_url"] + path
-        answer = self.world.request(method, url, json=body, timeout=20)
-        answer.raise_for_status()
-        return answer.json()
-
-
-def identity_number(born: date, serial: int) -> str:
-    """A checksummed number of region 990101, which belongs to nobody (GB 11643)."""
-    body = f"990101{born:%Y%m%d}{serial % 1000:03d}"
-    weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-    rest = sum(int(digit) * weight for digit, weight in zip(body, weights, strict=True)) % 11
-    return body + "10X98765432"[rest]
+def act(title: str, steps: tuple[Step, ...]) -> None:
+    """Play one act, step by step."""
+    say.rule(f"[bold magenta]{title}", characters="═")
+    for number, (name, step) in enumerate(steps, 1):
+        say.rule(f"[bold]{number}. {name}")
+        step()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from simulator.clients import Answer
-from simulator.play import identity_number
+from simulator.old_cards import id_number
 from tests.prove.cast import Cast
 from tests.prove.house import House
 from tests.prove.notebook import Notebook
@@ -48,7 +48,7 @@ class Life:
 
     @property
     def id_no(self) -> str:
-        return identity_number(date(1940, 1, 1) + timedelta(days=self.serial), self.serial)
+        return id_number(self.serial, date(1940, 1, 1) + timedelta(days=self.serial))
 
     @property
     def path(self) -> str:
