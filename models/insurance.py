@@ -247,8 +247,9 @@ class UploadedFee(Base):
     a new row.
 
     ``state``: CLAIMED while its call is open, UPLOADED, WITHDRAWN. It follows its call, which
-    leaves the trail; thousands of lines a day leave none of their own. ``verdict`` holds chrgitm_lv
-    (01 甲, 02 乙, 03 丙), selfpay_prop and the four parts of I5 in fen, for the daily bill.
+    leaves the trail; only a lost batch is taken back line by line. Thousands of lines a day leave
+    no trail of their own. ``verdict`` holds chrgitm_lv (01 甲, 02 乙, 03 丙), selfpay_prop and the
+    four parts of I5 in fen, for the daily bill.
     """
 
     __tablename__ = "insurance_uploaded_fee"
@@ -301,6 +302,18 @@ class UploadedFee(Base):
         db.execute(
             update(cls).where(cls.call_id == call_id, cls.state != "WITHDRAWN").values(state=there)
         )
+
+    @classmethod
+    def claimed_in(cls, db: Session, call_id: UUID) -> list[int]:
+        """The serials of one 2301 that may still lie at the platform, the last one first."""
+        mine = select(cls.feedetl_sn).where(cls.call_id == call_id, cls.state != "WITHDRAWN")
+        return list(db.scalars(mine.order_by(cls.feedetl_sn.desc())))
+
+    @classmethod
+    def withdraw_one(cls, db: Session, call_id: UUID, serial: int) -> None:
+        """This serial surely lies at the platform no more."""
+        mine = (cls.call_id == call_id, cls.feedetl_sn == serial)
+        db.execute(update(cls).where(*mine).values(state="WITHDRAWN"))
 
     @classmethod
     def keep_verdicts(cls, db: Session, call_id: UUID, verdicts: dict[str, dict[str, Any]]) -> None:

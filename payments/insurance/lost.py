@@ -5,9 +5,7 @@ back, else a person.
 from collections.abc import Callable
 from datetime import timedelta
 
-from sqlalchemy import select
-
-from models.db import ReadSession
+from models.db import ReadSession, Session
 from models.insurance import CallState, Encounter, EncounterState, InsuranceCall, UploadedFee
 from payments.insurance import amounts
 from payments.insurance.amounts import AmountsDisagree, SettlementAmounts
@@ -67,22 +65,16 @@ def _find_stay(calls: Calls, call: InsuranceCall, stay: Encounter, by: Actor) ->
 def _withdraw_batch(calls: Calls, call: InsuranceCall, stay: Encounter, by: Actor) -> str:
     """2301: take back each serial of the batch, last first; the lines are then sent again under new
     ones.
+
+    Each answer is kept at once: over a bad line a long batch would never come to its end otherwise.
     """
     with ReadSession() as db:
-        serials = db.scalars(
-            select(UploadedFee.feedetl_sn)
-            .where(UploadedFee.call_id == call.id)
-            .order_by(UploadedFee.feedetl_sn.desc())
-        ).all()
+        serials = UploadedFee.claimed_in(db, call.id)
     for serial in serials:
         _take_back(calls, call, stay, by, str(serial))
-    return calls.resolve(
-        call,
-        CallState.REFUSED,
-        by,
-        "2302: batch withdrawn",
-        record=lambda db, _, row: UploadedFee.move_batch(db, row.id, "WITHDRAWN"),
-    )
+        with Session.begin() as db:
+            UploadedFee.withdraw_one(db, call.id, serial)
+    return calls.resolve(call, CallState.REFUSED, by, "2302: batch withdrawn")
 
 
 def _withdraw_all(calls: Calls, call: InsuranceCall, stay: Encounter, by: Actor) -> str:

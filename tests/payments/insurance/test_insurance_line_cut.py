@@ -155,6 +155,21 @@ def test_lines_of_a_lost_batch_are_sent_again_under_new_serials(
     assert list(platform.stays[house.encounter(encounter_id).mdtrt_id]["fees"]) == ["4", "5", "6"]
 
 
+def test_taking_back_a_lost_batch_goes_on_where_the_line_was_cut(
+    house: House, platform: SmallPlatform, counter: Counter
+) -> None:
+    """Begun anew each time, a long batch on a bad line would never be taken back."""
+    encounter_id = house.registered()
+    platform.cut["2301"], platform.cut["2302"] = ["after"], ["", "after", "before"]
+    for _ in range(3):
+        with pytest.raises(Busy):
+            upload(house, encounter_id)
+    assert upload(house, encounter_id) == BILL_FEN
+    taken_back = [body["input"]["data"]["feedetl_sn"] for body in counter.asked("2302")]
+    assert taken_back == ["3", "2", "2", "2", "1"]
+    agree(house, platform, encounter_id)
+
+
 def test_a_reversal_names_the_serial_under_which_its_line_lies_now(
     house: House, platform: SmallPlatform, counter: Counter
 ) -> None:
