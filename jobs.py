@@ -103,6 +103,10 @@ class Patience(BaseRetryStrategy):
         return RetryDecision(retry_in={"seconds": wait_before(job.attempts)})
 
 
+MAINTENANCE: Any = {"queue": MAINTENANCE_QUEUE, "retry": Patience()}
+"""A line of the timetable that met a restart of the database is tried again, not left out."""
+
+
 def wait_before(attempt: int) -> int:
     """Seconds to wait after this many failed tries."""
     return WAITS[min(attempt, len(WAITS) - 1)]
@@ -116,10 +120,10 @@ def worker(
     for name, task in (tasks or all_tasks()).items():
         app.task(name=name, retry=Patience())(_job(task, counterparts_of))
     for name, (cron, _) in SWEEPS.items():
-        spread = app.task(name=f"every hospital: {name}", queue=MAINTENANCE_QUEUE)(_spread(name))
+        spread = app.task(name=f"every hospital: {name}", **MAINTENANCE)(_spread(name))
         app.periodic(cron=utc(cron), periodic_id=name)(spread)
     app.periodic(cron="* * * * *", periodic_id="stalled")(
-        app.task(name="retry_stalled", queue=MAINTENANCE_QUEUE, pass_context=True)(_retry_stalled)
+        app.task(name="retry_stalled", pass_context=True, **MAINTENANCE)(_retry_stalled)
     )
     return app
 

@@ -213,3 +213,11 @@ def test_a_worker_alone_knows_every_table_that_a_row_points_at() -> None:
         check=True,
     )
     assert int(told.stdout) > 100
+
+
+def test_every_task_of_the_worker_is_tried_again() -> None:
+    """Else the night in which the database restarts at six has no daily bills."""
+    tasks = jobs.worker("postgresql://nobody@127.0.0.1:9/none", outside_of).tasks
+    ours = {name: task for name, task in tasks.items() if "procrastinate" not in task.name}
+    assert {"retry_stalled", "every hospital: make_daily_bills", "apply_notice"} <= set(ours)
+    assert [name for name, task in ours.items() if task.retry_strategy is None] == []
