@@ -183,8 +183,10 @@ class Clearance:
             at = (self.house.now() - timedelta(days=days)).isoformat()
             tried = {"channel": channel, "result": result, "at": at}
             self.desk.post(f"{self.lost}/contact/attempts", tried, key=f"tried-{channel}")
+        if self.may_write:
+            until("a stranger's SMS", lambda: bool(self.house.sms(person.phone)))
         self.desk.post("/v1/wrong-numbers", {"phone": person.phone})
-        sees("服务台", "电话无人接听，信件退回，收到短信的人来电说不是本人：这个号码以后不再发短信")
+        sees("服务台", "电话无人接听，信件退回，机主来电说不是本人：这个号码以后不再发短信")
         self.maker.put(f"{self.lost}/unreturnable", mark)
         filing = self.maker.post("/v1/unreturnable-filings", {"period": f"{self.year_end.year}Q4"})
         check("on the list", (filing["accounts"], filing["total_fen"]), (1, person.held_fen))
@@ -229,10 +231,8 @@ class Clearance:
         self.desks.hand_over(request)
         self.desks.paid(phone, request)
         check("no SMS to a wrong number", self.desks.news(person), [])
-        messages = self.house.world("GET", "/_sim/mini-program/messages")
-        mine = [each["data"] for each in messages if each["openid"] == openid]
-        check("told on the phone instead", bool(mine), True)
-        sees("手机", f"微信服务通知：{mine[-1]}")
+        until("told on the phone instead", lambda: "已退到" in self._notices(openid))
+        sees("手机", f"微信服务通知：{self._notices(openid)}")
         book = self.maker.get("/v1/treasury-claims")
         advance = {"budget_year": self.house.today.year + 1, "amount_fen": person.held_fen}
         check("the advance", book["unclaimed"], [advance])
@@ -248,7 +248,8 @@ class Clearance:
             check("not yet", refused.code, "CAMPAIGN_STILL_SENDING")
             sees("财务制单", f"[yellow]{refused.body['detail']}[/]")
             return
-        until("all are told", lambda: not self._told().keys() & {"QUEUED", "SENDING"})
+        waiting = {"QUEUED", "SENDING", "UNKNOWN"}
+        until("all are told", lambda: not self._told().keys() & waiting, patience_s=120)
         told = self._told()
         check("each once", sum(told.values()), self.holders)
         done = self.maker.post(f"{self.campaign}/complete")
@@ -327,6 +328,12 @@ class Clearance:
             found += page
             query["after"] = page[-1]["id"]
         return found
+
+    def _notices(self, openid: str) -> str:
+        """The last service notice on somebody's phone, as it stands there."""
+        messages = self.house.world("GET", "/_sim/mini-program/messages")
+        mine = [each["data"] for each in messages if each["openid"] == openid]
+        return "，".join(mine[-1].values()) if mine else ""
 
     def _told(self) -> Counter[str]:
         """How many people's notice stands where."""

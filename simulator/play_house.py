@@ -31,12 +31,12 @@ def check(what: str, found: Any, expected: Any) -> None:
         raise Wrong(f"{what}: {found!r}, expected {expected!r}")
 
 
-def until(what: str, happened: Callable[[], bool]) -> None:
+def until(what: str, happened: Callable[[], bool], *, patience_s: int = PATIENCE_S) -> None:
     """Wait for something that others do; Wrong when patience is over."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not happened():
         if time.monotonic() > deadline:
-            raise Wrong(f"{what}: not within {PATIENCE_S} s")
+            raise Wrong(f"{what}: not within {patience_s} s")
         time.sleep(0.3)
 
 
