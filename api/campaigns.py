@@ -5,7 +5,7 @@ from uuid import UUID
 
 from marshmallow import Schema, fields, validate
 
-from api.fields import fen, said, sha256
+from api.fields import fen, on_day, said, sha256
 from api.guard import current_actor, guarded
 from api.routes import Routes
 from api.surroundings import counterparts
@@ -33,7 +33,7 @@ class PublicNoticeIn(Schema):
         validate=validate.NoneOf(list(PERSONAL)),
     )
     place = said(200, required=True)
-    from_on = fields.Date(required=True)
+    from_on = on_day(required=True)
     snapshot_sha256 = sha256(required=True)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Response
 from marshmallow import Schema, fields, validate
 
+from api.fields import at_moment
 from api.guard import current_actor, guarded
 from api.routes import Routes
 from api.surroundings import clock, counterparts
@@ -18,7 +19,7 @@ blp = Routes("cockpit", __name__, description="清退驾驶舱")
 class Moment(Schema):
     """As of when; now if not said. Nothing later than now."""
 
-    at = fields.AwareDateTime(load_default=None)
+    at = at_moment(load_default=None)
 
 
 class Export(Moment):

@@ -9,7 +9,7 @@ from flask.blueprints import BlueprintSetupState
 from marshmallow import Schema, fields, validate
 from werkzeug.routing import BaseConverter, ValidationError
 
-from api.fields import said
+from api.fields import DAYS, on_day, said
 from api.guard import current_actor, guarded
 from api.routes import Routes, as_they_are
 from api.surroundings import clock
@@ -26,9 +26,12 @@ class Day(BaseConverter):
     def to_python(self, value: str) -> date:
         """2025-07-03 as a date."""
         try:
-            return date.fromisoformat(value)
+            day = date.fromisoformat(value)
         except ValueError:
             raise ValidationError from None
+        if not DAYS[0] <= day <= DAYS[1]:
+            raise ValidationError
+        return day
 
 
 @blp.record_once
@@ -135,7 +138,7 @@ class WhichVersion(Schema):
 class WhichDay(Schema):
     """Which day."""
 
-    day = fields.Date(required=True)
+    day = on_day(required=True)
 
 
 class Question(Schema):

@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from api.fields import at_moment
 from api.guard import current_actor, guarded
 from api.routes import Routes
 from api.surroundings import clock
@@ -16,7 +17,7 @@ class RadarQuery(Schema):
     """How far ahead; ``after_at`` and ``after_id`` of the last payment lead to the next page."""
 
     days = fields.Integer(load_default=30, validate=validate.Range(1, 365))
-    after_at = fields.AwareDateTime(load_default=None)
+    after_at = at_moment(load_default=None)
     after_id = fields.UUID(load_default=None)
 
 

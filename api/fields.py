@@ -1,6 +1,7 @@
 """The few field types of the edge: whole fen, identifiers, text of bounded length."""
 
 import re
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
@@ -12,11 +13,27 @@ STORABLE = validate.Regexp("[^\x00\ud800-\udfff]*\\Z")
 """No NUL and no half of a surrogate pair: PostgreSQL holds neither."""
 
 
+DAYS = (date(1850, 1, 1), date(2199, 12, 31))
+"""Every day that a hospital can mean, born or budgeted; beyond, a day more or less would overflow.
+"""
+
+
 def fen(*, least: int = 0, **about: Any) -> fields.Integer:
     """A whole number of fen; a decimal, a text or a float is refused."""
     return fields.Integer(
         strict=True, validate=validate.Range(least, 10**12), metadata={"description": "分"}, **about
     )
+
+
+def on_day(**about: Any) -> fields.Date:
+    """A calendar day that somebody can mean."""
+    return fields.Date(validate=validate.Range(*DAYS), **about)
+
+
+def at_moment(**about: Any) -> fields.AwareDateTime:
+    """A time with its offset, on a day that somebody can mean."""
+    first, last = (datetime.combine(day, time(), UTC) for day in DAYS)
+    return fields.AwareDateTime(validate=validate.Range(first, last), **about)
 
 
 def said(longest: int, *, least: int = 1, **about: Any) -> fields.String:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from marshmallow import Schema, fields, validate
 
-from api.fields import fen, said, sha256
+from api.fields import fen, on_day, said, sha256
 from api.guard import current_actor, guarded, public
 from api.routes import Routes
 from api.surroundings import clock, counterparts
@@ -44,8 +44,8 @@ class Answered(Schema):
 
     approved = fields.Boolean(required=True)
     document_no = said(80, required=True)
-    approved_on = fields.Date(required=True)
-    expires_on = fields.Date(load_default=None, allow_none=True)
+    approved_on = on_day(required=True)
+    expires_on = on_day(load_default=None, allow_none=True)
 
 
 class Reason(Schema):
@@ -61,15 +61,15 @@ class PublicationIn(Schema):
         required=True, validate=validate.OneOf(["WEBSITE", "MINI_PROGRAM", "SCREEN", "OTHER"])
     )
     place = said(300, required=True)
-    from_on = fields.Date(required=True)
-    to_on = fields.Date(load_default=None, allow_none=True)
+    from_on = on_day(required=True)
+    to_on = on_day(load_default=None, allow_none=True)
     snapshot_sha256 = sha256(required=True)
 
 
 class LastDay(Schema):
     """The last day on which it was to be seen."""
 
-    to_on = fields.Date(required=True)
+    to_on = on_day(required=True)
 
 
 class PublicationOut(Schema):

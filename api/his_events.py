@@ -5,7 +5,7 @@ from typing import Any
 from flask import Response
 from marshmallow import Schema, ValidationError, fields, validate
 
-from api.fields import said, their_number
+from api.fields import at_moment, on_day, said, their_number
 from api.guard import current_actor, guarded
 from api.routes import Routes, as_they_are
 from api.surroundings import clock
@@ -30,9 +30,9 @@ class Judged(fields.List):
         return value
 
 
-def moment(**about: Any) -> fields.AwareDateTime:
+def told_at(**about: Any) -> fields.AwareDateTime:
     """A time with its offset; without one it is Shanghai time."""
-    return fields.AwareDateTime(format="iso", default_timezone=SHANGHAI, **about)
+    return at_moment(format="iso", default_timezone=SHANGHAI, **about)
 
 
 class Event(Schema):
@@ -50,7 +50,7 @@ class Person(Schema):
     id_type = fields.String(validate=validate.OneOf(ID_TYPES))
     id_no = said(32)
     phone = fields.String(validate=validate.Regexp(r"^\+?[0-9]{5,20}\Z"))
-    born_on = fields.Date()
+    born_on = on_day()
     sex = fields.String(validate=validate.OneOf(["1", "2", "9"]))
 
 
@@ -72,7 +72,7 @@ class AdmissionEvent(Event, Place):
     """A stay begins: the admission slip."""
 
     inpatient_no = their_number()
-    admitted_at = moment(required=True)
+    admitted_at = told_at(required=True)
     patient = fields.Nested(Person, required=True)
     ward = said(64, required=True)
     department_code = said(64, required=True)
@@ -87,7 +87,7 @@ class ChangeEvent(Event, Place):
     """What has changed; only what is named is taken over, in the order of ``occurred_at``."""
 
     inpatient_no = their_number()
-    occurred_at = moment(required=True)
+    occurred_at = told_at(required=True)
     patient = fields.Nested(Person)
 
 
@@ -96,7 +96,7 @@ class ChargeLine(Schema):
 
     source_line_id = said(64, required=True)
     inpatient_no = their_number()
-    occurred_at = moment(required=True)
+    occurred_at = told_at(required=True)
     item_name = said(200, required=True)
     specification = said(200)
     unit = said(32)
@@ -120,7 +120,7 @@ class ReversalLine(Schema):
     source_line_id = said(64, required=True)
     inpatient_no = their_number()
     reverses = said(64, required=True)
-    occurred_at = moment(required=True)
+    occurred_at = told_at(required=True)
     quantity = fields.String(required=True, metadata={"example": "1.0000"})
     amount = fields.String(required=True, metadata={"example": "42.73"})
 
@@ -142,8 +142,8 @@ class DischargeOrder(Event):
     dscg_way."""
 
     inpatient_no = their_number()
-    ordered_at = moment()
-    left_at = moment()
+    ordered_at = told_at()
+    left_at = told_at()
     leaving_way = fields.String(validate=validate.OneOf(["1", "2", "3", "4", "5", "9"]))
 
 

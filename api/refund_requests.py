@@ -7,7 +7,7 @@ from uuid import UUID
 
 from marshmallow import Schema, fields, validate
 
-from api.fields import KeyHeader, fen, said, sha256
+from api.fields import KeyHeader, fen, on_day, said, sha256
 from api.guard import current_actor, guarded
 from api.refunds import PlannedLeg
 from api.routes import Routes
@@ -188,7 +188,7 @@ class RequestQuery(Schema):
 class DayQuery(Schema):
     """Which Shanghai day."""
 
-    day = fields.Date(required=True)
+    day = on_day(required=True)
 
 
 class Batch(Schema):

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from marshmallow import Schema, fields, validate
 
-from api.fields import fen, said
+from api.fields import fen, on_day, said
 from api.guard import current_actor, guarded
 from api.routes import Routes
 from api.surroundings import counterparts
@@ -18,7 +18,7 @@ blp = Routes("turnover", __name__, description="上缴财政与先行垫付")
 class AsOf(Schema):
     """Which 31 December."""
 
-    as_of = fields.Date(required=True)
+    as_of = on_day(required=True)
 
 
 class Draft(AsOf):
@@ -74,7 +74,7 @@ class TreasuryReceipt(Schema):
     """The treasury's receipt: its number, its day, its amount."""
 
     receipt_no = said(60, required=True)
-    paid_on = fields.Date(required=True)
+    paid_on = on_day(required=True)
     amount_fen = fen(least=1, required=True)
 
 

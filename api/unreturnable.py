@@ -6,7 +6,7 @@ from uuid import UUID
 from flask import Response
 from marshmallow import Schema, fields, validate
 
-from api.fields import KeyHeader, said
+from api.fields import KeyHeader, at_moment, said
 from api.guard import current_actor, guarded
 from api.routes import Routes
 from api.surroundings import counterparts
@@ -24,7 +24,7 @@ class AttemptIn(Schema):
     channel = fields.String(required=True, validate=validate.OneOf(list(ContactChannel)))
     result = fields.Enum(Result, by_value=True, required=True)
     note = said(200, least=0, load_default="")
-    at = fields.AwareDateTime(load_default=None)
+    at = at_moment(load_default=None)
 
 
 class AttemptOut(Schema):

@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from api.fields import said
+from api.fields import on_day, said
 from api.guard import current_actor, guarded
 from api.routes import Routes
 from api.surroundings import counterparts
@@ -16,7 +16,7 @@ blp = Routes("workdays", __name__, description="工作日")
 class Workday(Schema):
     """One day, and the notice that says so."""
 
-    day = fields.Date(required=True)
+    day = on_day(required=True)
     works = fields.Boolean(required=True)
     source = said(200, required=True)
 

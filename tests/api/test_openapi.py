@@ -75,30 +75,39 @@ def test_each_operation_says_how_it_may_fail(spec: dict[str, Any]):
 
 def test_every_whole_number_that_may_be_sent_has_room_in_a_column(spec: dict[str, Any]):
     """A number that PostgreSQL's bigint cannot hold is refused at the edge, not by a failure."""
-    sent = [
-        node
-        for _, _, operation in operations(spec)
-        for part in (operation.get("parameters", []), operation.get("requestBody", {}))
-        for node in _whole_numbers(spec, part)
-    ]
+    sent = [node for node in _sent(spec) if "integer" in str(node.get("type", ""))]
     assert len(sent) > 10
     for node in sent:
         assert node.get("minimum", -(2**64)) >= -(2**63), node
         assert node.get("maximum", 2**64) < 2**63, node
 
 
-def _whole_numbers(spec: dict[str, Any], node: Any) -> Iterator[dict[str, Any]]:
-    """Every integer in a schema, references followed."""
+def test_every_day_that_may_be_sent_is_one_that_somebody_can_mean(spec: dict[str, Any]):
+    """The day after 9999-12-31 does not exist, and to look for it is a failure."""
+    sent = [node for node in _sent(spec) if str(node.get("format")) in {"date", "date-time"}]
+    assert len(sent) > 10
+    for node in sent:
+        assert node.get("x-minimum", "0") >= "1850", node
+        assert node.get("x-maximum", "9") < "2200", node
+
+
+def _sent(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for _, _, operation in operations(spec):
+        yield from _parts(spec, operation.get("parameters", []))
+        yield from _parts(spec, operation.get("requestBody", {}))
+
+
+def _parts(spec: dict[str, Any], node: Any) -> Iterator[dict[str, Any]]:
+    """Every part of a schema, references followed."""
     if isinstance(node, list):
         for each in node:
-            yield from _whole_numbers(spec, each)
+            yield from _parts(spec, each)
     elif isinstance(node, dict):
         if reference := node.get("$ref"):
             node = spec["components"][reference.split("/")[2]][reference.split("/")[3]]
-        if "integer" in str(node.get("type", "")):
-            yield node
+        yield node
         for each in node.values():
-            yield from _whole_numbers(spec, each)
+            yield from _parts(spec, each)
 
 
 def test_money_moves_only_under_a_documented_key(spec: dict[str, Any]):

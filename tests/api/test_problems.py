@@ -3,6 +3,7 @@ of the inside."""
 
 import json
 from collections.abc import Callable
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -110,7 +111,8 @@ def test_http_has_its_own_refusals(anybody: Client) -> None:
     assert set(method.headers["Allow"].split(", ")) == {"OPTIONS", "POST"}
     media = raw(anybody, "POST", "/probe/orders", b"<x/>", "application/xml")
     assert (media.status, media.code) == (415, "MEDIA_TYPE_UNSUPPORTED")
-    for nowhere in ("/probe/fail/%00", "/probe//fail/refused", "/v1/staff//password"):
+    never = f"/v1/admissions/{uuid4()}/daily-bills/9999-12-31"
+    for nowhere in ("/probe/fail/%00", "/probe//fail/refused", "/v1/staff//password", never):
         assert anybody.try_("GET", nowhere).code == "ADDRESS_UNKNOWN"
     nothing = raw(anybody, "POST", "/probe/orders", b"")
     assert (nothing.status, nothing.body["errors"][0]["field"]) == (422, "lines")
