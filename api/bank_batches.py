@@ -9,7 +9,7 @@ from flask import Response
 from marshmallow import Schema, ValidationError, fields, validate
 
 from api.guard import MIB, current_actor, guarded
-from api.routes import Routes
+from api.routes import Routes, as_sheet
 from api.surroundings import clock
 from journeys import bank_batches
 from models.bank_batch import BatchState
@@ -126,14 +126,12 @@ def release(bank_batch_id: UUID) -> dict[str, Any]:
 @blp.route(f"{ONE}/file")
 @guarded("refund:request", "refund:check")
 @blp.arguments(FileQuery, location="query")
-@blp.response(200, {"type": "string", "format": "binary"})
+@blp.sheet
 def download(query: dict[str, Any], bank_batch_id: UUID) -> Response:
     """Take out a released file"""
-    form = query["format"]
-    name, content = bank_batches.batch_file(current_actor(), bank_batch_id, form, clock())
-    answer = Response(content, content_type=TYPES[form])
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
+    actor, form = current_actor(), query["format"]
+    name, content = bank_batches.batch_file(actor, bank_batch_id, form, clock())
+    return as_sheet(content, name)
 
 
 @blp.route(f"{ONE}/answers", methods=["POST"])

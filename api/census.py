@@ -10,7 +10,7 @@ from flask import Response
 from marshmallow import Schema, fields, validate
 
 from api.guard import current_actor, guarded
-from api.routes import Routes
+from api.routes import Routes, as_sheet
 from journeys import census
 from policies.sheets import TYPES
 
@@ -134,9 +134,8 @@ def found(page: dict[str, int], import_id: UUID) -> list[dict[str, Any]]:
 @blp.route("/v1/census-imports/<uuid:import_id>/findings/export")
 @guarded("ledger:read")
 @blp.arguments(Form, location="query")
-@blp.response(200, content_type="application/octet-stream")
+@blp.sheet
 def export(wish: dict[str, str], import_id: UUID) -> Response:
     """Take what was found in a dump as a table, the first 50,000 findings"""
     content = census.export_findings(current_actor(), import_id, wish["form"])
-    named = {"Content-Disposition": f"attachment; filename=census-findings.{wish['form']}"}
-    return Response(content, mimetype=TYPES[wish["form"]], headers=named)
+    return as_sheet(content, f"census-findings.{wish['form']}")

@@ -8,7 +8,7 @@ from marshmallow import Schema, fields, validate
 
 from api.fields import at_moment
 from api.guard import current_actor, guarded
-from api.routes import Routes
+from api.routes import Routes, as_sheet
 from api.surroundings import clock, counterparts
 from journeys import cockpit
 from policies.sheets import TYPES
@@ -105,9 +105,8 @@ def board(wish: dict[str, Any]) -> dict[str, Any]:
 @blp.route("/v1/prepay/clearance/export")
 @guarded("clearance:make", "clearance:approve")
 @blp.arguments(Export, location="query")
-@blp.response(200, content_type="application/octet-stream")
+@blp.sheet
 def export(wish: dict[str, Any]) -> Response:
     """Export the clearance ledger"""
     content = cockpit.export(current_actor(), counterparts(), _moment(wish), wish["form"])
-    named = {"Content-Disposition": f"attachment; filename=clearance.{wish['form']}"}
-    return Response(content, mimetype=TYPES[wish["form"]], headers=named)
+    return as_sheet(content, f"clearance.{wish['form']}")

@@ -1,7 +1,8 @@
 """A flask-smorest blueprint whose documents tell, for every operation, who may call it and how it
 can fail."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from flask import Request, Response, current_app
 from flask_smorest import Blueprint
@@ -10,6 +11,10 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest
 
 from api.guard import Access
+from policies.sheets import TYPES
+
+BYTES = {"type": "string", "format": "binary"}
+View = TypeVar("View", bound=Callable[..., Any])
 
 
 class Reader(FlaskParser):
@@ -32,6 +37,20 @@ class Routes(Blueprint):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._prepare_doc_cbks.append(_tell_access_and_problems)
+
+    def sheet(self, view: View) -> View:
+        """Say that the view answers with a table, as CSV or for Excel."""
+        for kind in TYPES.values():
+            media = kind.partition(";")[0]
+            view = self.alt_response(200, schema=BYTES, content_type=media, success=True)(view)
+        return view
+
+
+def as_sheet(content: bytes, name: str) -> Response:
+    """A table to keep; the ending of its name says in which form it is."""
+    answer = Response(content, content_type=TYPES[name.rpartition(".")[2]])
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
 
 
 def as_they_are(view: dict[str, Any]) -> Response:

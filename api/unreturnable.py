@@ -8,7 +8,7 @@ from marshmallow import Schema, fields, validate
 
 from api.fields import KeyHeader, at_moment, said
 from api.guard import current_actor, guarded
-from api.routes import Routes
+from api.routes import Routes, as_sheet
 from api.surroundings import counterparts
 from journeys import unreturnable
 from journeys.unreturnable import Tried
@@ -85,9 +85,6 @@ class FilingOut(Schema):
     received_at = fields.AwareDateTime(required=True, allow_none=True)
 
 
-TABLE = {"type": "string", "format": "binary"}
-
-
 class Form(Schema):
     """csv or xlsx."""
 
@@ -153,10 +150,8 @@ def received(wish: dict[str, Any], list_id: UUID) -> dict[str, Any]:
 @blp.route("/v1/unreturnable-filings/<uuid:list_id>/export")
 @guarded("clearance:make", "clearance:approve")
 @blp.arguments(Form, location="query")
-@blp.response(200, TABLE, content_type=TYPES["xlsx"])
-@blp.alt_response(200, schema=TABLE, content_type=TYPES["csv"].partition(";")[0])
+@blp.sheet
 def export(wish: dict[str, Any], list_id: UUID) -> Response:
     """Export the list with full names"""
     content = unreturnable.export_filing(current_actor(), counterparts(), list_id, wish["form"])
-    named = {"Content-Disposition": f"attachment; filename=unreturnable.{wish['form']}"}
-    return Response(content, mimetype=TYPES[wish["form"]], headers=named)
+    return as_sheet(content, f"unreturnable.{wish['form']}")

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -70,19 +71,18 @@ class Fuzz:
         """How many requests were answered."""
         return self.seen.total()
 
-    def run(self, sound: int, spoiled: int, callers: int) -> None:
-        """For each operation so many cases of either kind, each sent by so many callers."""
+    def run(self, requests: int, callers: int) -> None:
+        """At least so many requests, each case sent by up to so many callers: every operation gets
+        its share of sound cases and of spoiled ones."""
         schema = schemathesis.openapi.from_wsgi("/openapi.json", self.app)
+        operations = [found.ok() for found in schema.get_all_operations()]
+        share = ceil(requests / len(operations) / 2 / (callers - 1))
         with logged() as lines:
-            for found in schema.get_all_operations():
-                operation = found.ok()
+            for operation in operations:
                 things = belongings(self.world.here, self.world.patient)
-                for mode, count in (
-                    (GenerationMode.POSITIVE, sound),
-                    (GenerationMode.NEGATIVE, spoiled),
-                ):
+                for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
                     dice = random.Random(f"{self.seed} {operation.label} {mode}")
-                    for place, case in enumerate(self._cases(operation, mode, count)):
+                    for place, case in enumerate(self._cases(operation, mode, share)):
                         self._send(case, things, self._turn(case, place, callers), dice)
                 self._read(lines, operation.label)
 
@@ -92,7 +92,7 @@ class Fuzz:
         @seed(self.seed)
         @given(case=operation.as_strategy(generation_mode=mode))
         @settings(
-            max_examples=count,
+            max_examples=count + 1,
             deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
@@ -103,6 +103,7 @@ class Fuzz:
 
         with contextlib.suppress(Unsatisfiable):  # nothing in it that could be spoiled
             collect()
+        found = found[-count:]  # the first is the emptiest there is
         self.generated += len(found)
         return found
 
