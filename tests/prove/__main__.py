@@ -14,10 +14,14 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from tests.prove import report, stays
+from tests.prove import lost_yes, report, stays, twice
 from tests.prove.report import Figure
 
-SCENARIOS: dict[str, Callable[[int, int], list[Figure]]] = {"stays": stays.run}
+SCENARIOS: dict[str, Callable[[int, int], list[Figure]]] = {
+    "stays": stays.run,
+    "twice": twice.run,
+    "lost_yes": lost_yes.run,
+}
 OPERATIONS = 20_000
 
 say = Console(soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,162 @@
+"""Two at once: the same refund pressed twice, and two cashiers who settle the same stay.
+
+``python -m tests.prove twice`` asks for 500 refunds of a whole deposit at two windows at once,
+hands each over twice at once, and lets two cashiers settle each of 200 stays at once.
+"""
+
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from journeys import discharge, refunds
+from models.admission import Admission
+from models.db import Session
+from models.ledger import AccountKind
+from models.refund import Refund
+from models.settlement import Settlement
+from tests import till
+from tests.prove.ground import Said, at_once, findings, ground
+from tests.prove.report import Figure
+from tests.stage import Stage
+
+DEPOSIT_FEN, BILL_FEN = 10_000, 7_500
+REFUNDS, ROUNDS = 500, 200
+
+
+def run(seed: int, _operations: int) -> list[Figure]:
+    """Both figures. The seed is noted only: what interleaves here is threads."""
+    with ground() as stage:
+        return [refund_twice(stage, REFUNDS, seed), settle_twice(stage, ROUNDS, seed)]
+
+
+def refund_twice(stage: Stage, count: int, seed: int = 0) -> Figure:
+    """Each whole deposit is asked back by two at once, and what is approved handed over by two."""
+    begun = time.monotonic()
+    stays = [_stay(stage) for _ in range(count)]
+    asked, handed = Counter[str](), Counter[str]()
+    with ThreadPoolExecutor(2) as pool:
+        for stay in stays:
+            asked.update(_word(said) for said in at_once(_two_wishes(stage, stay), pool))
+        for refund in till.refunds_of(stage):
+            till.check(stage, refund.id)
+            handed.update(_word(said) for said in at_once(_two_hands(stage, refund.id), pool))
+    wrong = sum(
+        (
+            asked != Counter({"done": count, "BALANCE_TOO_LOW": count}),
+            handed != Counter({"done": 2 * count}),
+            _number(stage, Refund) != count,
+            any(till.held(stage, stay) for stay in stays),
+            till.balance(stage, AccountKind.CASH, "CASH") != 0,
+            findings(stage) != 0,
+        )
+    )
+    return Figure(
+        "the same refund twice at once",
+        f"{count} deposits each asked back whole at two windows at once, each refund handed over"
+        " by two presses at once",
+        "one of two is done, the other refused; given once; balances exact",
+        f"{asked['done']} done, {asked['BALANCE_TOO_LOW']} refused; cash off by"
+        f" {till.balance(stage, AccountKind.CASH, 'CASH')} fen;"
+        f" {wrong} of 6 checks failed",
+        seed,
+        time.monotonic() - begun,
+        wrong == 0,
+    )
+
+
+def settle_twice(stage: Stage, rounds: int, seed: int = 0) -> Figure:
+    """Two cashiers agree to the same trial at the same moment; every fourth stay is insured."""
+    begun = time.monotonic()
+    before = len(settled_there(stage))
+    stays = []
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(rounds):
+            stay = _stay(stage, insured=number % 4 == 0)
+            stage.charge(stay, BILL_FEN)
+            stage.leaving(stay)
+            at_once(_two_cashiers(stage, stay), pool)
+            stays.append(stay)
+    till.later(stage, minutes=2)
+    winners = sum(_settled_once(stay) for stay in stays)
+    earned = -till.balance(stage, AccountKind.REVENUE, "INPATIENT")
+    claims, insured = len(settled_there(stage)) - before, (rounds + 3) // 4
+    held = winners == rounds and earned == rounds * BILL_FEN and claims == insured
+    return Figure(
+        "two cashiers settle one stay",
+        f"{rounds} rounds, two threads from a barrier; every fourth stay insured",
+        "one settlement, one bill, one rest to give back, one claim at the insurance platform",
+        f"{winners} winners, {rounds - winners} of {rounds} doubled or lost;"
+        f" {claims} claims for {insured} insured stays;"
+        f" {earned - rounds * BILL_FEN} fen too much earned; {findings(stage)} findings of the"
+        " ledger's proof",
+        seed,
+        time.monotonic() - begun,
+        held and findings(stage) == 0,
+    )
+
+
+def _stay(stage: Stage, *, insured: bool = False) -> Admission:
+    patient = stage.patient()
+    if insured:
+        stage.insured(patient, fixed={"hifp_pay": "50.00"})
+    stay = stage.stay(patient)
+    if insured:
+        stage.register_insurance(stay)
+    till.pay_cash(stage, stay, DEPOSIT_FEN)
+    return stay
+
+
+def _two_wishes(stage: Stage, stay: Admission) -> list[Any]:
+    return [partial(till.ask_back, stage, stay, DEPOSIT_FEN)] * 2
+
+
+def _two_hands(stage: Stage, refund_id: UUID) -> list[Any]:
+    (leg,) = till.legs_of(refund_id)
+    cashier = stage.actor("CASHIER")
+    give = partial(refunds.hand_over, cashier, stage.outside, refund_id, leg.id, proof="signed-1")
+    return [give, give]
+
+
+def _two_cashiers(stage: Stage, stay: Admission) -> list[Any]:
+    cashiers = [stage.actor("CASHIER", f"staff:cashier {number}") for number in range(2)]
+    agreed = discharge.try_settlement(cashiers[0], stage.outside, stay.id)["agree_to"]
+    return [
+        partial(
+            discharge.settle_discharge,
+            cashier,
+            stage.outside,
+            stay.id,
+            agreed=agreed,
+            signature_sha256=None,
+        )
+        for cashier in cashiers
+    ]
+
+
+def _word(said: Said) -> str:
+    return said.refused or "done"
+
+
+def _settled_once(stay: Admission) -> bool:
+    """One settlement, closed, and one rest of the deposit to give back."""
+    with Session() as db:
+        runs = db.scalars(select(Settlement.state).filter_by(admission_id=stay.id)).all()
+        rests = db.scalars(select(Refund.id).filter_by(subject_id=stay.id)).all()
+    return runs == ["CLOSED"] and len(rests) == 1
+
+
+def _number(stage: Stage, table: Any) -> int:
+    with Session() as db:
+        mine = select(func.count()).select_from(table)
+        return db.scalar(mine.where(table.hospital_id == stage.hospital_id)) or 0
+
+
+def settled_there(stage: Stage) -> list[dict[str, Any]]:
+    """The platform's settlements of this world that stand."""
+    found = stage.simulator.get(f"/_sim/insurance/{stage.world_code}/settlements")["settlements"]
+    return [each for each in found if each["state"] == "ACTIVE" and not each["undoes"]]
