@@ -14,13 +14,14 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from tests.prove import lost_yes, report, stays, twice
+from tests.prove import bill_night, lost_yes, report, stays, twice
 from tests.prove.report import Figure
 
 SCENARIOS: dict[str, Callable[[int, int], list[Figure]]] = {
     "stays": stays.run,
     "twice": twice.run,
     "lost_yes": lost_yes.run,
+    "bill_night": bill_night.run,
 }
 OPERATIONS = 20_000
 

@@ -1,7 +1,7 @@
 """The night of the daily bills is killed inside its statements, and then runs twice at once.
 
-``python -m tests.prove bill_night`` holds the table that the night writes next, kills the connection
-that waits for it, 20 times, and then lets two nodes make the bills of the same day at once.
+``python -m tests.prove bill_night`` holds the table that the night writes next, kills the
+connection that waits for it, 20 times, and then lets two nodes make the bills of one day at once.
 """
 
 import time
@@ -18,7 +18,7 @@ from tests.prove.ground import at_once, ground
 from tests.prove.report import Figure
 
 DAY = shanghai(2025, 7, 3).date()
-PATIENTS, KILLS, LINES = 2_000, 20, 3
+PATIENTS, KILLS, LINES = 200, 20, 3
 HELD = ("daily_bill", "message")
 """Where the night may be: making the bills, or the messages after them."""
 WAITING = text(

@@ -28,7 +28,7 @@ DEATHS, LOST_ANSWERS = 20, 200
 
 
 def run(seed: int, _operations: int) -> list[Figure]:
-    """Both figures. The seed is noted only: every round meets its fault."""
+    """Both figures. Every round meets its fault: the seed is only noted."""
     with ground() as stage:
         return [die_after_yes(stage, DEATHS, seed), lose_answers(stage, LOST_ANSWERS, seed)]
 

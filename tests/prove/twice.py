@@ -29,7 +29,7 @@ REFUNDS, ROUNDS = 500, 200
 
 
 def run(seed: int, _operations: int) -> list[Figure]:
-    """Both figures. The seed is noted only: what interleaves here is threads."""
+    """Both figures. What interleaves is threads: the seed is only noted."""
     with ground() as stage:
         return [refund_twice(stage, REFUNDS, seed), settle_twice(stage, ROUNDS, seed)]
 
