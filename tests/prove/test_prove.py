@@ -1,5 +1,6 @@
 """The short form of ``make prove``: the same house, storm and checker, in a process of its own."""
 
+import re
 import subprocess
 import sys
 from datetime import date
@@ -22,6 +23,12 @@ def proven(*arguments: str) -> str:
 def test_stays_survive_kills_and_lost_replies() -> None:
     told = proven("stays", "--seed", "20261125", "--operations", "60")
     assert "held: 0 lost, 0 doubled, 0 with fen drift, 0 unfinished, 0 shown wrong of 60" in told
+
+
+def test_the_checker_finds_out_servers_that_are_wrong() -> None:
+    told = proven("variants", "--seed", "7")
+    assert len(re.findall(r"held: [1-9]\d* doubled and 0 lost of 10 cash payments", told)) == 1
+    assert len(re.findall(r"held: 0 doubled and [1-9]\d* lost of 4 cash payments", told)) == 1
 
 
 def test_a_run_replaces_its_own_rows_and_no_others(tmp_path: Path) -> None:
