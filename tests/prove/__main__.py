@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from tests.prove import bill_night, lost_yes, report, stays, twice, variants
+from tests.prove import bill_night, lost_yes, refund_night, report, stays, twice, variants
 from tests.prove.report import Figure
 
 SCENARIOS: dict[str, Callable[[int, int], list[Figure]]] = {
@@ -23,6 +23,7 @@ SCENARIOS: dict[str, Callable[[int, int], list[Figure]]] = {
     "lost_yes": lost_yes.run,
     "bill_night": bill_night.run,
     "variants": variants.run,
+    "refunds": refund_night.run,
 }
 OPERATIONS = 20_000
 
