@@ -121,7 +121,9 @@ def reroute(refund_id: UUID) -> dict[str, Any]:
 
 
 @blp.route("/v1/refunds/<uuid:refund_id>/legs/<uuid:leg_id>/confirmation")
-@guarded("own:act", at_window="the patient confirms in the own WeChat; else staff cancels it")
+@guarded(
+    "own:act", at_window="转到微信零钱要患者自己在微信里确认；没有微信的，由工作人员撤销后改走窗口"
+)
 @blp.response(200, Confirmation)
 def confirmation(refund_id: UUID, leg_id: UUID) -> dict[str, str]:
     """Read what confirms a transfer in WeChat"""

@@ -21,6 +21,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.core import NOT_SET
 
+import logs
 from tests.api.access_world import CALLERS, ROUTES, World, named
 from tests.api.belongings import Belongings, belongings
 from tests.api.contract import Contract
@@ -216,6 +217,7 @@ def _spoiled(node: Any, dice: random.Random) -> Any:
 def logged() -> Iterator[io.StringIO]:
     """The lines as they would be written to the log file."""
     root, lines = logging.getLogger(), io.StringIO()
+    logs.configure()  # whoever ran before in this process may have taken it away
     ours = next(handler for handler in root.handlers if handler.get_name() == "xianzhen")
     listener = logging.StreamHandler(lines)
     listener.setFormatter(ours.formatter)

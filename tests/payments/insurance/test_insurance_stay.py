@@ -363,7 +363,7 @@ def test_the_platform_names_somebody_whom_we_only_numbered(
     assert refusal.value.facts["said"] == "*已办理出院"
     (call,) = house.calls(encounter_id, "2404")
     assert call.err_msg == "*已办理出院"
-    moves = rows("SELECT why FROM state_move WHERE entity_id = :id", id=call.id)
+    moves = rows("SELECT why FROM state_move WHERE entity_id = :id ORDER BY at, id", id=call.id)
     assert [move["why"] for move in moves] == ["", "*已办理出院"]
 
 
