@@ -25,7 +25,7 @@ SCENARIOS: dict[str, Callable[[int, int], list[Figure]]] = {
     "variants": variants.run,
     "refunds": refund_night.run,
 }
-OPERATIONS = 20_000
+OPERATIONS = 5_000
 
 say = Console(soft_wrap=True, highlight=False, markup=False)
 
