@@ -107,6 +107,7 @@ class PaymentOrder(Machine, Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     expires_at: Mapped[datetime] = mapped_column(Moment)
     asked_at: Mapped[datetime | None] = mapped_column(Moment)
+    given_up_at: Mapped[datetime | None] = mapped_column(Moment)
     shown: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     channel_transaction: Mapped[str | None] = mapped_column(Text)
     paid_at: Mapped[datetime | None] = mapped_column(Moment)

@@ -40,6 +40,9 @@ DESCRIPTIONS = {
 ASK_AGAIN_AFTER = timedelta(seconds=5)
 """An order is queried no earlier than this after it was made (WeChat Pay's flow)."""
 
+REVERSAL_TAKES = timedelta(minutes=1)
+"""After this a reversal that was asked for has happened or never will: nobody waits so long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -174,27 +177,31 @@ def refresh(order_id: UUID, wechat_pay: WeChatPay, now: Callable[[], datetime]) 
         return
     try:
         answer = wechat_pay.query_order(order.number)
-        if order.state in OPEN_STATES and now() >= order.expires_at:
-            answer = _give_up(order, answer, wechat_pay)
+        gives_up = now() >= order.expires_at and _is_ours_to_give_up(order, answer, now())
+        if gives_up:
+            answer = _give_up(order, wechat_pay)
     except (Declined, NotNow, NoAnswer):
         return
     if answer is not None:
         with suppress(AmountDiffers):  # the work item says so
-            record(order_id, answer, now(), by="query")
+            record(order_id, answer, now(), by="query", gives_up=gives_up)
     elif now() >= order.expires_at:
         _closed(order_id, now(), "unknown to the channel")
 
 
-def record(order_id: UUID, answer: ChannelOrder, now: datetime, *, by: str) -> None:
+def record(
+    order_id: UUID, answer: ChannelOrder, now: datetime, *, by: str, gives_up: bool = False
+) -> None:
     """Write down what WeChat Pay says of an order: the one way in for answers, queries and notices.
 
     Exactly one effect, however often and in whatever order it is told. Money that the channel took
     is booked even where we had given the order up: that surprise is drawn. Another amount than ours
-    is not booked: a work item, and AmountDiffers.
+    is not booked: a work item, and AmountDiffers. A payment code that somebody is giving up is left
+    to them (``gives_up``): a reversal gives paid money back, so a «paid» of before may be over.
     """
     with Session.begin() as db:
         order = PaymentOrder.locked(db, order_id)
-        if order.state == OrderState.PAID:
+        if order.state == OrderState.PAID or (_is_being_reversed(order, now) and not gives_up):
             return
         differs = answer.state == "PAID" and answer.amount_fen != order.amount_fen
         if differs:
@@ -264,11 +271,24 @@ def _place(
     return wechat_pay.order_mini_program(**what, openid=order.payer_openid or "")
 
 
-def _give_up(
-    order: PaymentOrder, answer: ChannelOrder | None, wechat_pay: WeChatPay
-) -> ChannelOrder | None:
+def _is_ours_to_give_up(order: PaymentOrder, answer: ChannelOrder | None, now: datetime) -> bool:
+    """Claim to stop an unpaid order at the channel; False for who comes second."""
     if order.asked_at is None or (answer and answer.state != "WAITING"):
-        return answer
+        return False
+    with Session.begin() as db:
+        order = PaymentOrder.locked(db, order.id)
+        if order.state not in OPEN_STATES or _is_being_reversed(order, now):
+            return False
+        order.given_up_at = now
+    return True
+
+
+def _is_being_reversed(order: PaymentOrder, now: datetime) -> bool:
+    begun = order.given_up_at if order.route == Route.PAYMENT_CODE else None
+    return begun is not None and now < begun + REVERSAL_TAKES
+
+
+def _give_up(order: PaymentOrder, wechat_pay: WeChatPay) -> ChannelOrder | None:
     stop = wechat_pay.close_order
     if order.route == Route.PAYMENT_CODE:
         stop = wechat_pay.reverse_order
