@@ -114,8 +114,9 @@ class Night:
                     )
                 )
 
-    def storm(self, kills: int) -> None:
-        """Until every leg that WeChat Pay is asked about was asked about once."""
+    def storm(self, kills: int) -> bool:
+        """Until every leg that WeChat Pay is asked about was asked about once; False when patience
+        ended first."""
         kill_at = [self.legs * (n + 1) // (kills + 1) for n in range(kills)]
         fault_at, until = 0.0, time.monotonic() + PATIENCE_S
         while (asked := self._asked())[0] < asked[1] and time.monotonic() < until:
@@ -132,6 +133,7 @@ class Night:
             self.here.mend()
             self.insist(self.people.do_theirs)
             time.sleep(0.2)
+        return asked[0] == asked[1]
 
     def dawn(self) -> None:
         """Calm weather; nights go by and people do theirs until everybody has their money."""
@@ -232,10 +234,12 @@ def run(seed: int, operations: int) -> list[Figure]:
         night.fill(legs)
         here.weather(FOUL)
         began = time.monotonic()
-        night.storm(min(MOST_KILLS, max(1, legs // KILL_EVERY)))
+        all_asked = night.storm(min(MOST_KILLS, max(1, legs // KILL_EVERY)))
         lasted = time.monotonic() - began
         night.dawn()
         found, seen = night.findings(), night.limits()
+        if not all_asked:
+            found.append(f"not every leg was asked for within {PATIENCE_S} s of storm")
         kills = ", ".join(f"{part} {times}" for part, times in here.kills.items() if times)
     for finding in found:
         say.print(finding)
