@@ -145,7 +145,7 @@ class ClaimBook(Schema):
 @blp.response(200, ReadingOut(many=True))
 def preview(wish: dict[str, Any]) -> list[dict[str, Any]]:
     """Compare the three readings of «more than three years»"""
-    return turnover.preview(current_actor(), wish["as_of"])
+    return turnover.preview(current_actor(), counterparts(), wish["as_of"])
 
 
 @blp.route("/v1/turnover/batches")

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session as Db
 
+from config import today
 from journeys.counterparts import Counterparts
 from models import ledger
 from models.audit import audit
@@ -72,13 +73,13 @@ ORDER BY item.account_id LIMIT 500
 """
 
 
-def preview(actor: Actor, as_of: date) -> list[dict[str, Any]]:
+def preview(actor: Actor, outside: Counterparts, as_of: date) -> list[dict[str, Any]]:
     """What would be turned over on a 31 December under each reading, side by side (D-08).
 
     Refused PUBLIC_ONLY, TURNOVER_DAY_WRONG, RULE_PACK_NOT_APPLICABLE.
     """
     with ReadSession() as db:
-        years = _years(db, actor, as_of)
+        years = _years(db, actor, as_of, today(outside.now()))
     (found,) = rows(_PREVIEW, hospital_id=actor.hospital_id, older_than=older_than(as_of, years))
     return [
         {
@@ -99,7 +100,7 @@ def draft(actor: Actor, outside: Counterparts, as_of: date, reading: Reading) ->
     now = outside.now()
     with Session.begin() as db:
         home = db.get_one(Hospital, actor.hospital_id, with_for_update=True)
-        years = _years(db, actor, as_of)
+        years = _years(db, actor, as_of, today(now))
         batch = _of_year(db, actor, as_of.year)
         if batch and batch.reading != reading:
             raise Conflict("TURNOVER_READING_DIFFERS")
@@ -138,7 +139,7 @@ def approve(actor: Actor, outside: Counterparts, batch_id: UUID) -> dict[str, An
         if batch.made_by == actor.name:
             raise Refused("SAME_PERSON_FORBIDDEN")
         if batch.state == BatchState.DRAFT:
-            if _changed(db, actor, batch):
+            if _changed(db, actor, batch, today(now)):
                 raise Conflict("TURNOVER_LIST_CHANGED")
             batch.approved_by, batch.approved_at = actor.name, now
             batch.move(db, BatchState.APPROVED, at=now, by=actor.name)
@@ -243,9 +244,9 @@ def items(actor: Actor, batch_id: UUID, after: UUID | None) -> list[dict[str, An
     return rows(_ITEMS, batch_id=batch_id, hospital_id=actor.hospital_id, after=after)
 
 
-def _years(db: Db, actor: Actor, as_of: date) -> int:
+def _years(db: Db, actor: Actor, as_of: date, day: date) -> int:
     home = db.get_one(Hospital, actor.hospital_id)
-    return check_may_turn_over(home.institution_type, as_of, rules_of(home.rule_packs))
+    return check_may_turn_over(home.institution_type, as_of, day, rules_of(home.rule_packs))
 
 
 def _of_year(db: Db, actor: Actor, year: int) -> TurnoverBatch | None:
@@ -268,8 +269,8 @@ def _list_into(db: Db, batch: TurnoverBatch, before: date) -> None:
     batch.accounts, batch.total_fen = found["accounts"], found["total_fen"]
 
 
-def _changed(db: Db, actor: Actor, batch: TurnoverBatch) -> bool:
-    before = older_than(batch.as_of, _years(db, actor, batch.as_of))
+def _changed(db: Db, actor: Actor, batch: TurnoverBatch, day: date) -> bool:
+    before = older_than(batch.as_of, _years(db, actor, batch.as_of, day))
     facts = {"batch_id": batch.id, "hospital_id": batch.hospital_id, "older_than": before}
     query = _CHANGED.format(fen=FEN_OF[Reading(batch.reading)])
     return bool(db.scalar(text(query), facts))

@@ -115,13 +115,14 @@ def older_than(as_of: date, years: int) -> date:
         return date(as_of.year - years, 3, 1)
 
 
-def check_may_turn_over(institution_type: str, as_of: date, rules: Rules) -> int:
+def check_may_turn_over(institution_type: str, as_of: date, day: date, rules: Rules) -> int:
     """How many years make a balance old enough on this 31 December; Refused PUBLIC_ONLY (T9),
-    TURNOVER_DAY_WRONG on another day, RULE_PACK_NOT_APPLICABLE where no rule says so.
+    TURNOVER_DAY_WRONG on another day or one that has not come yet, RULE_PACK_NOT_APPLICABLE where
+    no rule says so. ``day``: today.
     """
     if institution_type != InstitutionType.PUBLIC:
         raise Refused("PUBLIC_ONLY")
-    if (as_of.month, as_of.day) != (12, 31):
+    if (as_of.month, as_of.day) != (12, 31) or as_of > day:
         raise Refused("TURNOVER_DAY_WRONG")
     found = rules.find("turnover.more_than_years", as_of)
     if found is None:

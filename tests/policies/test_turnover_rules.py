@@ -95,17 +95,17 @@ def test_a_holder_who_answered_is_not_unreachable():
 @pytest.mark.parametrize("institution_type", ["DESIGNATED", "PRIVATE_OTHER", "MILITARY"])
 def test_only_public_institutions_turn_over(institution_type):
     with pytest.raises(Refused) as no:
-        check_may_turn_over(institution_type, DAY, RULES)
+        check_may_turn_over(institution_type, DAY, DAY, RULES)
     assert no.value.code == "PUBLIC_ONLY"
 
 
 def test_the_years_come_from_the_pack_and_only_for_a_31_december():
-    assert check_may_turn_over("PUBLIC", DAY, RULES) == 3
+    assert check_may_turn_over("PUBLIC", DAY, DAY, RULES) == 3
     with pytest.raises(Refused) as no:
-        check_may_turn_over("PUBLIC", date(2025, 12, 30), RULES)
+        check_may_turn_over("PUBLIC", date(2025, 12, 30), DAY, RULES)
     assert no.value.code == "TURNOVER_DAY_WRONG"
     with pytest.raises(Refused) as no:
-        check_may_turn_over("PUBLIC", date(2024, 12, 31), RULES)
+        check_may_turn_over("PUBLIC", date(2024, 12, 31), DAY, RULES)
     assert no.value.code == "RULE_PACK_NOT_APPLICABLE"
 
 
@@ -126,3 +126,9 @@ def test_every_reason_and_channel_has_words():
     words = list_words()
     assert set(words["reasons"]) == set(Reason)
     assert len(words["header"]) == 8
+
+
+def test_no_list_is_made_before_its_day():
+    with pytest.raises(Refused) as no:
+        check_may_turn_over("PUBLIC", DAY, date(2025, 12, 30), RULES)
+    assert no.value.code == "TURNOVER_DAY_WRONG"
