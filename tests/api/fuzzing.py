@@ -73,8 +73,8 @@ class Fuzz:
         return self.seen.total()
 
     def run(self, requests: int, callers: int) -> None:
-        """At least so many requests, each case sent by up to so many callers: every operation gets
-        its share of sound cases and of spoiled ones."""
+        """At least so many requests, each case sent by so many callers: every operation gets its
+        share of sound cases and of spoiled ones, and some cannot be spoiled."""
         schema = schemathesis.openapi.from_wsgi("/openapi.json", self.app)
         operations = [found.ok() for found in schema.get_all_operations()]
         share = ceil(requests / len(operations) / 2 / (callers - 1))
@@ -109,11 +109,11 @@ class Fuzz:
         return found
 
     def _turn(self, case: Any, place: int, callers: int) -> list[str]:
-        """Some of those who may, and one who may not, each in turn."""
+        """So many: those who may, in turn, and at least one who may not, in turn."""
         may = [name for name in CALLERS if name in named(ROUTES[route_of(case)], "may")]
-        others = [name for name in CALLERS if name not in may] or may
-        some = [may[(place * callers + each) % len(may)] for each in range(callers - 1)]
-        return [*dict.fromkeys(some), others[place % len(others)]]
+        others = [name for name in CALLERS if name not in may]
+        some = _rotated(may, place)[: callers - 1 if others else callers]
+        return some + _rotated(others, place)[: callers - len(some)]
 
     def _send(self, case: Any, things: Belongings, names: list[str], dice: random.Random) -> None:
         method, target, headers, body = request_of(case, things, dice)
@@ -134,6 +134,11 @@ class Fuzz:
         lines.truncate()
         if told := {secret for secret in self.contract.secrets if secret in written}:
             self.failed[f"{label}: the log tells {told}"] = ""
+
+
+def _rotated(names: list[str], place: int) -> list[str]:
+    start = place % len(names) if names else 0
+    return names[start:] + names[:start]
 
 
 def route_of(case: Any) -> str:
