@@ -8,12 +8,12 @@ from uuid import UUID
 from flask import Response
 from marshmallow import Schema, ValidationError, fields, validate
 
+from api.fields import file_form
 from api.guard import MIB, current_actor, guarded
 from api.routes import Routes, as_sheet
 from api.surroundings import clock
 from journeys import bank_batches
 from models.bank_batch import BatchState
-from policies.sheets import TYPES
 
 blp = Routes("bank_batches", __name__, description="银行批量退款")
 
@@ -63,7 +63,7 @@ class BatchQuery(Schema):
 class FileQuery(Schema):
     """In which form."""
 
-    format = fields.String(load_default="xlsx", validate=validate.OneOf(list(TYPES)))
+    format = file_form()
 
 
 class Content(fields.Field[bytes]):

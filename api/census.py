@@ -9,10 +9,10 @@ from uuid import UUID
 from flask import Response
 from marshmallow import Schema, fields, validate
 
+from api.fields import file_form
 from api.guard import current_actor, guarded
 from api.routes import Routes, as_sheet
 from journeys import census
-from policies.sheets import TYPES
 
 blp = Routes("census", __name__, description="旧卡清查")
 
@@ -103,7 +103,7 @@ class FindingOut(Schema):
 class Form(Schema):
     """As which kind of file."""
 
-    form = fields.String(load_default="xlsx", validate=validate.OneOf(list(TYPES)))
+    form = file_form()
 
 
 @blp.route("/v1/census-imports")

@@ -4,14 +4,13 @@ from datetime import datetime
 from typing import Any
 
 from flask import Response
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, fields
 
-from api.fields import at_moment
+from api.fields import at_moment, file_form
 from api.guard import current_actor, guarded
 from api.routes import Routes, as_sheet
 from api.surroundings import clock, counterparts
 from journeys import cockpit
-from policies.sheets import TYPES
 
 blp = Routes("cockpit", __name__, description="清退驾驶舱")
 
@@ -25,7 +24,7 @@ class Moment(Schema):
 class Export(Moment):
     """As of when, and csv or xlsx."""
 
-    form = fields.String(load_default="xlsx", validate=validate.OneOf(list(TYPES)))
+    form = file_form()
 
 
 class SideRow(Schema):

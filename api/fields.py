@@ -8,6 +8,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from policies.identity_number import read_id_no
 from policies.refusals import Refused
+from policies.sheets import TYPES
 
 STORABLE = validate.Regexp("[^\x00\ud800-\udfff]*\\Z")
 """No NUL and no half of a surrogate pair: PostgreSQL holds neither."""
@@ -74,6 +75,11 @@ def _no_identity_number(number: str) -> None:
 def sha256(**about: Any) -> fields.String:
     """64 lower-case hexadecimal digits."""
     return fields.String(validate=validate.Regexp(r"^[0-9a-f]{64}\Z"), **about)
+
+
+def file_form() -> fields.String:
+    """As which kind of file a table leaves."""
+    return fields.String(load_default="xlsx", validate=validate.OneOf(list(TYPES)))
 
 
 class KeyHeader(Schema):

@@ -6,13 +6,12 @@ from uuid import UUID
 from flask import Response
 from marshmallow import Schema, fields, validate
 
-from api.fields import KeyHeader, at_moment, said
+from api.fields import KeyHeader, at_moment, file_form, said
 from api.guard import current_actor, guarded
 from api.routes import Routes, as_sheet
 from api.surroundings import counterparts
 from journeys import unreturnable
 from journeys.unreturnable import Tried
-from policies.sheets import TYPES
 from policies.turnover import ContactChannel, Reason, Result
 
 blp = Routes("unreturnable", __name__, description="无法清退")
@@ -88,7 +87,7 @@ class FilingOut(Schema):
 class Form(Schema):
     """csv or xlsx."""
 
-    form = fields.String(load_default="xlsx", validate=validate.OneOf(list(TYPES)))
+    form = file_form()
 
 
 @blp.route("/v1/prepay-accounts/<uuid:account_id>/contact")

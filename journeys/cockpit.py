@@ -18,7 +18,6 @@ from models.hospital import Hospital, setting
 from models.work_item import open_item
 from policies.access import Actor
 from policies.clearance import ALARMS, board_words, cost_per_yuan, forecast, percent
-from policies.hospital_settings import KNOWN
 from policies.packs import rules_of
 from policies.sheets import Cell, table
 
@@ -34,7 +33,7 @@ TOTALS = (
 COSTS = ("cost.sms_fen_per_hundred", "cost.bank_fen_each", "cost.window_fen_each")
 
 _SIDES = """
-WITH board AS MATERIALIZED (SELECT * FROM clearance_board(:house, :moment)), sided AS (
+WITH sided AS MATERIALIZED (
     SELECT *, held_fen + under_way_fen AS left_fen,
            CASE WHEN last_activity_on >= (:day - interval '1 year')::date THEN 'UP_TO_1_YEAR'
                 WHEN last_activity_on >= (:day - interval '3 years')::date THEN 'UP_TO_3_YEARS'
@@ -42,7 +41,7 @@ WITH board AS MATERIALIZED (SELECT * FROM clearance_board(:house, :moment)), sid
            CASE WHEN stored_fen < 1000 THEN 'UNDER_10' WHEN stored_fen < 10000 THEN 'UNDER_100'
                 WHEN stored_fen < 20000 THEN 'UNDER_200' WHEN stored_fen < 100000 THEN 'UNDER_1000'
                 ELSE 'FROM_1000' END AS amount
-    FROM board
+    FROM clearance_board(:house, :moment)
 )
 SELECT CASE WHEN grouping(state) = 0 THEN 'state' WHEN grouping(channel) = 0 THEN 'channel'
             WHEN grouping(age) = 0 THEN 'age' WHEN grouping(amount) = 0 THEN 'amount'
@@ -54,19 +53,12 @@ SELECT CASE WHEN grouping(state) = 0 THEN 'state' WHEN grouping(channel) = 0 THE
        coalesce(sum(paid_fen), 0)::bigint AS paid_fen,
        coalesce(sum(turned_over_fen), 0)::bigint AS turned_over_fen,
        coalesce(sum(left_fen), 0)::bigint AS left_fen,
-       count(*) FILTER (WHERE left_fen = 0) AS cleared_accounts
-FROM sided
-GROUP BY GROUPING SETS ((state), (channel), (age), (amount), (reason), ())
-ORDER BY side, value
-"""
-
-_FUNNEL = """
-WITH board AS MATERIALIZED (SELECT * FROM clearance_board(:house, :moment))
-SELECT count(*) AS census,
        count(*) FILTER (WHERE state <> 'NEW') AS contacted,
        count(*) FILTER (WHERE paid_fen + under_way_fen > 0) AS asked,
        count(*) FILTER (WHERE paid_fen > 0) AS paid
-FROM board
+FROM sided
+GROUP BY GROUPING SETS ((state), (channel), (age), (amount), (reason), ())
+ORDER BY side, value
 """
 
 _BY_DAY = """
@@ -103,9 +95,7 @@ def board(actor: Actor, moment: datetime) -> dict[str, Any]:
     found = rows(_SIDES, **here, day=today(moment))
     with Session() as db:
         deadline = _deadline(db, actor.hospital_id, today(moment))
-        prices = [
-            int(setting(db, actor.hospital_id, key, KNOWN[key].default or "")) for key in COSTS
-        ]
+        prices = [int(setting(db, actor.hospital_id, key)) for key in COSTS]
     total = next(row for row in found if row["side"] == "")
     return {
         "at": moment,
@@ -115,7 +105,10 @@ def board(actor: Actor, moment: datetime) -> dict[str, Any]:
             {"side": side, "rows": [_slim(row) for row in found if row["side"] == side]}
             for side in SIDES
         ],
-        "funnel": rows(_FUNNEL, **here)[0],
+        "funnel": {
+            "census": total["accounts"],
+            **{step: total[step] for step in ("contacted", "asked", "paid")},
+        },
         "forecast": _forecast(actor, moment, total["left_fen"], deadline),
         "effort": _effort(here, prices),
     }

@@ -14,7 +14,6 @@ from models.login import LoginGuess, LoginSession
 from models.password import hashed, right_password
 from models.staff import Staff
 from policies.access import Actor
-from policies.hospital_settings import KNOWN
 from policies.passwords import PasswordRules, due_at, shortest, weakness
 from policies.refusals import Refused, Unauthenticated
 
@@ -49,8 +48,7 @@ def change_password(
 
 
 def _rules(db: SqlSession, hospital_id: UUID) -> PasswordRules:
-    default = KNOWN["password_rules"].default or ""
-    return PasswordRules(setting(db, hospital_id, "password_rules", default))
+    return PasswordRules(setting(db, hospital_id, "password_rules"))
 
 
 def _about(db: SqlSession, staff: Staff) -> list[str]:

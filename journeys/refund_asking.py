@@ -21,7 +21,6 @@ from payments.purse import Holder, balances, holders
 from payments.refund_asking import Wish, accept
 from payments.refund_requests import KINDS, Parts
 from policies.access import Actor, Channel
-from policies.hospital_settings import KNOWN
 from policies.identity_number import read_id_no
 from policies.refund_papers import FOR_ANOTHER, Asker, refuse_a_child_alone
 from policies.refusals import Conflict, NotFound, Refused
@@ -135,8 +134,7 @@ def _refuse_above_window(db: Db, actor: Actor, amount_fen: int) -> None:
     """What a cashier may accept; above it finance does (GZ-7: limits by role)."""
     if actor.channel == Channel.PHONE or actor.may("refund:review"):
         return
-    key = "refund_window_limit_fen"
-    limit = int(setting(db, actor.hospital_id, key, KNOWN[key].default or "0"))
+    limit = int(setting(db, actor.hospital_id, "refund_window_limit_fen"))
     if amount_fen > limit:
         raise Refused("ACCEPT_ABOVE_LIMIT", limit_fen=limit)
 

@@ -23,7 +23,6 @@ from models.patient import Patient
 from models.prepay_account import PrepayAccount
 from models.unreturnable import ContactAttempt, UnreturnableFiling, UnreturnableMark
 from policies.access import Actor
-from policies.hospital_settings import KNOWN
 from policies.refusals import Conflict, NotFound, Refused
 from policies.sheets import Cell, table
 from policies.turnover import Proof, Reason, Result, check_evidence, list_words
@@ -267,7 +266,7 @@ def _can_be_reached(db: Db, account: PrepayAccount) -> bool:
 
 
 def _proof(db: Db, actor: Actor) -> Proof:
-    found = (setting(db, actor.hospital_id, key, KNOWN[key].default or "") for key in PROOF)
+    found = (setting(db, actor.hospital_id, key) for key in PROOF)
     return Proof(*map(int, found))
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.db import Base, Moment, new_id
+from policies.hospital_settings import KNOWN
 from policies.refusals import NotFound
 
 
@@ -72,9 +73,13 @@ def consortium_of(db: Session, hospital_id: UUID) -> list[Hospital]:
     return sorted(db.scalars(query), key=lambda home: (home.id != hospital_id, home.code))
 
 
-def setting(db: Session, hospital_id: UUID, key: str, default: str = "") -> str:
-    """The present value of a setting, or the default."""
+def setting(db: Session, hospital_id: UUID, key: str) -> str:
+    """The present value of a setting, or what holds until the hospital decides; empty where
+    nothing does.
+    """
     found = db.scalar(
         select(Setting.value).where(Setting.hospital_id == hospital_id, Setting.key == key)
     )
-    return default if found is None else found
+    if found is not None:
+        return found
+    return (KNOWN[key].default if key in KNOWN else None) or ""

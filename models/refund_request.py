@@ -42,9 +42,6 @@ class RequestState(StrEnum):
 UNDECIDED = (RequestState.ACCEPTED, RequestState.HELD, RequestState.REVIEWED)
 """Nobody has confirmed yet: payee and papers may still change."""
 
-IN_HAND = (*UNDECIDED, RequestState.CONFIRMED)
-"""No money has left: everything can be put back."""
-
 _BACK = frozenset({RequestState.REJECTED, RequestState.WITHDRAWN})
 
 

@@ -12,7 +12,6 @@ from models.hospital import Hospital, Setting, setting
 from models.message import Message, MessageRoute, PrintJob, SubscriptionAccount
 from models.patient import Patient
 from policies.expiry import AFTER_ALL_ELSE
-from policies.hospital_settings import KNOWN
 from policies.quiet_hours import allowed_from
 
 SMS_FIRST = (MessageRoute.SMS, MessageRoute.SUBSCRIPTION)
@@ -34,7 +33,6 @@ BEHIND_ALL = AFTER_ALL_ELSE - 10
 """Its priority in the queue: a hundred thousand notices keep nobody's own money or news waiting."""
 
 QUIET_HOURS = "notice.quiet_hours"
-DEFAULT_QUIET = KNOWN[QUIET_HOURS].default or ""
 """The setting of the hours in which it waits."""
 
 HOTLINE = "service_phone"
@@ -73,7 +71,7 @@ def quiet_until(db: Db, message: Message, now: datetime) -> datetime:
     """Now, or the end of the quiet hours for what can wait."""
     if message.template not in CAN_WAIT:
         return now
-    return allowed_from(now, setting(db, message.hospital_id, QUIET_HOURS, DEFAULT_QUIET))
+    return allowed_from(now, setting(db, message.hospital_id, QUIET_HOURS))
 
 
 def filled_by_us(db: Db, message: Message) -> dict[str, str]:

@@ -20,7 +20,6 @@ from models.refund_request import RefundRequest, RequestItem, RequestState
 from models.unreturnable import holder_appeared
 from payments import refunds
 from payments.refund_risk import facts_of
-from policies.hospital_settings import KNOWN
 from policies.refund_papers import Asker, PaperRules, PayeeCheck, check_payee
 from policies.refund_risk import Limits, Risk, risks
 from policies.refund_routes import route_words
@@ -185,7 +184,7 @@ def paper_rules(db: Db, hospital_id: UUID) -> PaperRules:
         Asker.AGENT: _decided_fen(db, hospital_id, "refund.agent_limit_fen"),
         Asker.HEIR: _decided_fen(db, hospital_id, "refund.heir_limit_fen"),
     }
-    own_only = setting(db, hospital_id, "refund.own_account_only", "off") == "on"
+    own_only = setting(db, hospital_id, "refund.own_account_only") == "on"
     return PaperRules(limits, own_only)
 
 
@@ -203,4 +202,4 @@ def _risks(
 
 
 def _decided_fen(db: Db, hospital_id: UUID, key: str) -> int:
-    return int(setting(db, hospital_id, key, KNOWN[key].default or "0"))
+    return int(setting(db, hospital_id, key))
