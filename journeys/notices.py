@@ -12,10 +12,8 @@ from sqlalchemy import select
 
 from journeys.counterparts import Counterparts
 from models.db import ReadSession, Session, id_of
-from models.hospital import Hospital
 from models.notice import ChannelNotice
 from models.payment_order import PaymentOrder
-from models.queue import defer
 from payments import (
     booking,  # noqa: F401 - the import fills its table of what to book
     orders,
@@ -36,21 +34,15 @@ def receive_notice(outside: Counterparts, headers: Mapping[str, str], body: byte
     Nothing is applied here: the answer must leave within 5 s, and only after the commit.
     """
     notice = outside.wechat_pay.read_notice(headers, body)
-    with Session.begin() as db:
-        hospital = Hospital.by_code(db, outside.code)
-        kept = ChannelNotice.keep(
-            db,
-            hospital_id=hospital.id,
-            event=f"{notice.event_type}:{notice.number}",
-            subject=notice.subject,
-            number=notice.number,
-            body_sha256=hashlib.sha256(body).hexdigest(),
-            answer=_plain(notice),
-            received_at=outside.now(),
-        )
-        if kept:
-            defer(db, "apply_notice", hospital_id=str(hospital.id), notice_id=str(kept))
-    return kept is not None
+    return ChannelNotice.keep(
+        outside.code,
+        event=f"{notice.event_type}:{notice.number}",
+        subject=notice.subject,
+        number=notice.number,
+        body_sha256=hashlib.sha256(body).hexdigest(),
+        answer=_plain(notice),
+        received_at=outside.now(),
+    )
 
 
 def apply_notice(outside: Counterparts, notice_id: UUID) -> None:

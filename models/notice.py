@@ -2,15 +2,17 @@
 applied later.
 """
 
+import json
 from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.db import Base, Moment, new_id
+from models.db import Base, Moment, at_once, new_id
+from policies.refusals import NotFound
 
 
 class ChannelNotice(Base):
@@ -35,15 +37,19 @@ class ChannelNotice(Base):
     applied_at: Mapped[datetime | None] = mapped_column(Moment)
     outcome: Mapped[str] = mapped_column(Text, default="")
 
-    @classmethod
-    def keep(cls, db: Session, **values: Any) -> UUID | None:
-        """Store it unless this event is already there; the new row's id, or None for a copy."""
-        return db.scalar(
-            insert(cls)
-            .values(id=new_id(), outcome="", **values)
-            .on_conflict_do_nothing(index_elements=["hospital_id", "event"])
-            .returning(cls.id)
+    @staticmethod
+    def keep(hospital_code: str, **values: Any) -> bool:
+        """Store it and queue the job that applies it, in a transaction of its own; False: a copy.
+
+        NotFound HOSPITAL_UNKNOWN.
+        """
+        said = {"id": new_id(), "outcome": "", **values}
+        ((kept,),) = at_once(
+            "SELECT keep_notice(%s, %s::jsonb)", hospital_code, json.dumps(said, default=str)
         )
+        if kept is None:
+            raise NotFound("HOSPITAL_UNKNOWN")
+        return bool(kept)
 
     @classmethod
     def locked(cls, db: Session, notice_id: UUID) -> Self | None:

@@ -3,8 +3,9 @@
 import psycopg
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError, OperationalError
 
-from models.db import ReadSession, Session, assert_nothing_open, new_id
+from models.db import ReadSession, Session, assert_nothing_open, at_once, new_id
 from models.hospital import Hospital
 from tests.sim_process import wait_until
 
@@ -48,6 +49,29 @@ def test_a_reading_session_is_open_too_while_somebody_waits(engine: Engine) -> N
         with pytest.raises(AssertionError):
             assert_nothing_open()
     assert_nothing_open()
+
+
+def test_one_statement_is_a_transaction_of_its_own(engine: Engine) -> None:
+    code = f"D-{new_id().hex[-8:]}"
+    added = (
+        "INSERT INTO hospital (id, code, name, institution_type, opted_in, level, county_code,"
+        " rule_packs) VALUES (%s, %s, '示范医院', 'PUBLIC', false, '', '520102', '{national}')"
+        " RETURNING code"
+    )
+    assert at_once(added, new_id(), code) == [(code,)]
+    with pytest.raises(IntegrityError):
+        at_once(added, new_id(), code)
+    with Session() as db:  # the same line again, and now it does not commit by itself
+        db.add(_hospital(f"{code}-b"))
+        db.flush()
+        db.rollback()
+    assert at_once("SELECT code FROM hospital WHERE starts_with(code, %s)", code) == [(code,)]
+
+
+def test_a_line_that_dies_in_its_statement_is_thrown_away(engine: Engine) -> None:
+    with pytest.raises(OperationalError):
+        at_once("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert at_once("SELECT %s::text", "alive") == [("alive",)]
 
 
 def _hospital(code: str) -> Hospital:
