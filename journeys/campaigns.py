@@ -186,7 +186,7 @@ def send_campaign(
         )
         if holders:
             _queue(db, campaign)
-        return told
+        return len(told)
 
 
 def note_attempts(outside: Counterparts, hospital_id: UUID) -> int:

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from journeys.counterparts import Counterparts
-from models.db import ReadSession, Session, id_of
+from models.db import ReadSession, id_of
 from models.notice import ChannelNotice
 from models.payment_order import PaymentOrder
 from payments import (
@@ -56,10 +56,7 @@ def apply_notice(outside: Counterparts, notice_id: UUID) -> None:
         _apply(notice, outside.now())
     except (orders.AmountDiffers, refund_legs.LegAmountDiffers, NotFound) as odd:
         outcome = type(odd).__name__
-    with Session.begin() as db:
-        kept = ChannelNotice.locked(db, notice_id)
-        if kept and not kept.applied_at:
-            kept.applied_at, kept.outcome = outside.now(), outcome
+    ChannelNotice.was_applied(notice_id, outside.now(), outcome)
 
 
 def sweep_notices(outside: Counterparts, hospital_id: UUID) -> int:

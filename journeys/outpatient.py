@@ -13,12 +13,10 @@ from models.admission import Admission, AdmissionState, took_step
 from models.db import ReadSession, Session
 from models.ledger import AccountKind
 from models.patient import Patient
-from models.payment_order import PaymentOrder, Purpose
 from models.prepay_account import PrepayAccount
 from models.prepay_transfer import PrepayTransfer
 from payments import stored_money
 from policies.access import Actor
-from policies.deposit import room_left
 from policies.digest import digest
 from policies.refusals import Conflict, Refused
 from policies.signed_consent import About, SignedConsent, agreed, wording
@@ -99,11 +97,7 @@ def transfer_to_deposit(
 def _refuse_over_quota(db: Db, stay: Admission, amount_fen: int) -> None:
     if stay.state != AdmissionState.IN_HOUSE:
         raise Refused("ADMISSION_NOT_IN_HOUSE")
-    room = room_left(
-        stay.quota_fen,
-        ledger.held(db, stay.hospital_id, DEPOSIT, str(stay.id)),
-        PaymentOrder.pending_fen(db, stay.id, Purpose.DEPOSIT),
-    )
+    room = stay.deposit_room(db)
     if amount_fen > room:
         raise Refused("DEPOSIT_CAP_EXCEEDED", room_fen=room)
 

@@ -1,7 +1,7 @@
 """Which stays an actor may know of and act on: staff by ward or hospital, patients their own,
 relatives by consent."""
 
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import select
@@ -23,21 +23,32 @@ def stay_for(
 ) -> Admission:
     """The stay, if this actor may do this much with it; else NotFound, as for a stay that does not
     exist.
+    """
+    query = select(Admission).where(
+        Admission.id == admission_id, Admission.hospital_id == actor.hospital_id
+    )
+    bounds = reach(actor, scope)
+    if (patients := bounds["patients"]) is not None:
+        query = query.where(Admission.patient_id.in_(patients))
+    if (wards := bounds["wards"]) is not None:
+        query = query.where(Admission.ward.in_(wards))
+    if stay := db.scalar(query.with_for_update() if lock else query):
+        return stay
+    raise NotFound("ADMISSION_UNKNOWN")
+
+
+def reach(actor: Actor, scope: Scope) -> dict[str, list[Any] | None]:
+    """Whose stays of the hospital the actor may do this much with: of these ``patients``, in these
+    ``wards``; None is no bound.
 
     A relative's consents are read with the request itself (``Actor.consents``), so a withdrawal
     counts from the next request on.
     """
-    if not actor.may("own:read"):
-        return Admission.seen_by(db, actor, admission_id, lock=lock)
-    query = select(Admission).where(
-        Admission.id == admission_id,
-        Admission.hospital_id == actor.hospital_id,
-        Admission.patient_id.in_(_patients(actor, scope)),
-    )
-    stay = db.scalar(query.with_for_update() if lock else query)
-    if stay is None:
-        raise NotFound("ADMISSION_UNKNOWN")
-    return stay
+    if actor.may("own:read"):
+        return {"patients": list(_patients(actor, scope)), "wards": None}
+    if actor.may("hospital:read"):
+        return {"patients": None, "wards": None}
+    return {"patients": None, "wards": list(actor.wards) if actor.may("ward:read") else []}
 
 
 def knows_stay(db: Session, actor: Actor, admission_id: UUID, scope: Scope) -> bool:

@@ -4,17 +4,17 @@ step on what channel.
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.db import Base, Moment, new_id
 from models.machine import Machine
 from policies.access import Actor
-from policies.refusals import NotFound
+from policies.refusals import Refused
 
 
 class AdmissionState(StrEnum):
@@ -76,20 +76,15 @@ class Admission(Machine, Base):
     identities: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
     version: Mapped[int] = mapped_column(default=1)
 
-    @classmethod
-    def seen_by(cls, db: Session, actor: Actor, admission_id: UUID, *, lock: bool = False) -> Self:
-        """The stay, if this actor may know of it: own hospital and own ward, or the whole hospital.
-        Else NotFound.
+    def deposit_room(self, db: Session) -> int:
+        """Fen that may still be collected as deposit (GZ-17); Refused QUOTA_NOT_SET."""
+        room = db.scalar(_ROOM, {"id": self.id})
+        if room is None:
+            raise Refused("QUOTA_NOT_SET")
+        return int(room)
 
-        Patients and their relatives are checked by journeys/access (consents), not here.
-        """
-        query = select(cls).where(cls.id == admission_id, cls.hospital_id == actor.hospital_id)
-        stay = db.scalar(query.with_for_update() if lock else query)
-        if stay is None:
-            raise NotFound("ADMISSION_UNKNOWN")
-        if actor.may("hospital:read") or (actor.may("ward:read") and stay.ward in actor.wards):
-            return stay
-        raise NotFound("ADMISSION_UNKNOWN")
+
+_ROOM = text("SELECT deposit_room(a) FROM admission a WHERE a.id = :id")
 
 
 class AdmissionStep(Base):
@@ -115,15 +110,21 @@ def took_step(
     db: Session, stay: Admission, actor: Actor, step: str, at: datetime, **facts: Any
 ) -> None:
     """Leave a row in the stay's trail."""
-    db.add(
-        AdmissionStep(
-            hospital_id=stay.hospital_id,
-            admission_id=stay.id,
-            step=step,
-            at=at,
-            by=actor.name,
-            channel=actor.channel,
-            device_id=actor.device_id,
-            facts=facts,
-        )
-    )
+    db.add(AdmissionStep(**step_of(stay.id, actor, step, at, **facts)))
+
+
+def step_of(
+    admission_id: UUID, actor: Actor, step: str, at: datetime, **facts: Any
+) -> dict[str, Any]:
+    """That row, for a function of the database that leaves it."""
+    return {
+        "id": new_id(),
+        "hospital_id": actor.hospital_id,
+        "admission_id": admission_id,
+        "step": step,
+        "at": at,
+        "by": actor.name,
+        "channel": actor.channel,
+        "device_id": actor.device_id,
+        "facts": facts,
+    }

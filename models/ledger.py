@@ -224,28 +224,52 @@ def post(
     again), Refused BALANCE_TOO_LOW (a liability or a patient's debt would fall below zero). After
     a refusal nothing of this movement is there and the caller's transaction is usable.
     """
+    said = movement(
+        hospital_id=hospital_id,
+        key=key,
+        kind=kind,
+        why=why,
+        by=by,
+        at=at,
+        lines=lines,
+        new_lots=new_lots,
+        takes=takes,
+    )
+    return _ask(db, _POST, said)
+
+
+def movement(
+    *,
+    hospital_id: UUID,
+    key: str,
+    kind: str,
+    why: str,
+    by: str,
+    at: datetime,
+    lines: Iterable[Line],
+    new_lots: Iterable[NewLot] = (),
+    takes: Iterable[Take] = (),
+) -> dict[str, Any]:
+    """The movement that `post` books, for a function of the database that books it."""
     said: dict[str, Any] = {
         "kind": kind,
         "lines": [_line(line) for line in lines],
         "lots": [_new_lot(lot) for lot in new_lots],
         "takes": [_take(take) for take in takes],
     }
-    return _ask(
-        db,
-        _POST,
-        {
-            "hospital_id": str(hospital_id),
-            "key": key,
-            "why": why,
-            "by": by,
-            "at": at.isoformat(),
-            "content_hash": _content(said),
-            "kind": kind,
-            "lines": [{**line, "account_id": str(new_id())} for line in said["lines"]],
-            "lots": [{**lot, "id": str(new_id())} for lot in said["lots"]],
-            "takes": [{**take, "new_lot_id": str(new_id())} for take in said["takes"]],
-        },
-    )
+    return {
+        "id": str(new_id()),
+        "hospital_id": str(hospital_id),
+        "key": key,
+        "why": why,
+        "by": by,
+        "at": at.isoformat(),
+        "content_hash": _content(said),
+        "kind": kind,
+        "lines": [{**line, "account_id": str(new_id())} for line in said["lines"]],
+        "lots": [{**lot, "id": str(new_id())} for lot in said["lots"]],
+        "takes": [{**take, "new_lot_id": str(new_id())} for take in said["takes"]],
+    }
 
 
 def reverse(
@@ -268,6 +292,7 @@ def reverse(
         db,
         _REVERSE,
         {
+            "id": str(new_id()),
             "hospital_id": str(hospital_id),
             "key": key,
             "why": why,
@@ -331,7 +356,7 @@ def prove(db: Session, hospital_id: UUID) -> list[Finding]:
 
 
 def _ask(db: Session, function: TextClause, said: dict[str, Any]) -> UUID:
-    answer = db.execute(function, {"said": json.dumps({**said, "id": str(new_id())})}).scalar_one()
+    answer = db.execute(function, {"said": json.dumps(said)}).scalar_one()
     if code := answer.get("refused"):
         raise _REFUSALS[code](code)
     return UUID(answer["id"])

@@ -4,7 +4,7 @@ for each move.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import Index, Text
@@ -55,23 +55,34 @@ class Machine:
         """Change the state and leave a row; refuse what is not drawn. The caller holds the row's
         lock.
         """
+        db.add(StateMove(**self.drawn(there, at=at, by=by, why=why)))
+        self.state = there
+
+    def drawn(self, there: str, *, at: datetime, by: str, why: str = "") -> dict[str, Any]:
+        """The row of a move from here, for a function of the database that makes it; ForbiddenMove
+        for what is not drawn.
+        """
         if there not in self.MOVES.get(self.state, frozenset()):
             raise ForbiddenMove(type(self).__name__, self.state, there)
-        db.add(self._row(self.state, there, at, by, why))
-        self.state = there
+        return self._row(self.state, there, at, by, why)
 
     def start(self, db: Session, *, at: datetime, by: str, why: str = "") -> None:
         """Leave the row that says where and by whom this entity began."""
-        db.add(self._row(None, self.state, at, by, why))
+        db.add(StateMove(**self.begun(at=at, by=by, why=why)))
 
-    def _row(self, here: str | None, there: str, at: datetime, by: str, why: str) -> StateMove:
-        return StateMove(
-            hospital_id=self.hospital_id,
-            machine=type(self).__name__,
-            entity_id=self.id,
-            here=here,
-            there=there,
-            at=at,
-            by=by,
-            why=why,
-        )
+    def begun(self, *, at: datetime, by: str, why: str = "") -> dict[str, Any]:
+        """That row, for a function of the database that leaves it."""
+        return self._row(None, self.state, at, by, why)
+
+    def _row(self, here: str | None, there: str, at: datetime, by: str, why: str) -> dict[str, Any]:
+        return {
+            "id": new_id(),
+            "hospital_id": self.hospital_id,
+            "machine": type(self).__name__,
+            "entity_id": self.id,
+            "here": here,
+            "there": there,
+            "at": at,
+            "by": by,
+            "why": why,
+        }

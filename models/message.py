@@ -96,17 +96,6 @@ class Message(Machine, Base):
     answer: Mapped[str] = mapped_column(Text, default="")
 
     @classmethod
-    def keep(cls, db: Session, **values: Any) -> Self | None:
-        """Store it unless this key is already there; the new row, or None for a copy."""
-        new = db.scalar(
-            insert(cls)
-            .values(id=new_id(), state=MessageState.QUEUED, attempts=0, answer="", **values)
-            .on_conflict_do_nothing(index_elements=["hospital_id", "key"])
-            .returning(cls.id)
-        )
-        return None if new is None else db.get_one(cls, new)
-
-    @classmethod
     def locked(cls, db: Session, message_id: UUID) -> Self:
         """The message under its row lock."""
         if found := db.get(cls, message_id, with_for_update=True, populate_existing=True):

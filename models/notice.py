@@ -4,12 +4,12 @@ applied later.
 
 import json
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from models.db import Base, Moment, at_once, new_id
 from policies.refusals import NotFound
@@ -51,7 +51,13 @@ class ChannelNotice(Base):
             raise NotFound("HOSPITAL_UNKNOWN")
         return bool(kept)
 
-    @classmethod
-    def locked(cls, db: Session, notice_id: UUID) -> Self | None:
-        """The notice under its row lock."""
-        return db.get(cls, notice_id, with_for_update=True, populate_existing=True)
+    @staticmethod
+    def was_applied(notice_id: UUID, at: datetime, outcome: str) -> None:
+        """Write down what came of it; the first word stands."""
+        at_once(
+            "UPDATE channel_notice SET applied_at = %s, outcome = %s"
+            " WHERE id = %s AND applied_at IS NULL RETURNING id",
+            at,
+            outcome,
+            notice_id,
+        )

@@ -2,6 +2,7 @@
 anyone is asked.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
@@ -10,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm.attributes import set_committed_value
 
 from models.db import Base, Moment, new_id
 from models.machine import Machine
@@ -61,6 +63,18 @@ CHANNEL_OF = {
     Route.BALANCE: "BALANCE",
 }
 """route -> the channel in whose books the money is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """That the money of an order is there. ``by``: who says so, ``at``: when it is written down;
+    ``transaction``: what the channel knows it by.
+    """
+
+    at: datetime
+    by: str
+    transaction: str
+    paid_at: datetime
 
 
 class PaymentOrder(Machine, Base):
@@ -132,6 +146,34 @@ class PaymentOrder(Machine, Base):
         return self.state == OrderState.CREATED or (
             self.state == OrderState.WAITING and shows_nothing
         )
+
+    def arrival(
+        self, at: datetime, by: str, transaction: str | None = None, paid_at: datetime | None = None
+    ) -> Arrival:
+        """What is known of the money; at the window nobody but us says when it was paid."""
+        known_by = transaction or self.slip_no or self.number
+        return Arrival(at, by, known_by, paid_at or at)
+
+    def as_row(self) -> dict[str, Any]:
+        """Its columns, for a function of the database that writes it down."""
+        return {column.key: getattr(self, column.key) for column in self.__table__.columns}
+
+    def is_stored_as(self, row: dict[str, Any]) -> None:
+        """This order, not written down by us, is this row: its own, or the one that its key made
+        before.
+        """
+        self.id, self.state, self.answer = UUID(row["id"]), row["state"], row["answer"]
+        self.expires_at = datetime.fromisoformat(row["expires_at"])
+        self.paid_at = row["paid_at"] and datetime.fromisoformat(row["paid_at"])
+
+    def has_come(self, came: Arrival) -> None:
+        """What the database wrote down of it (`order_paid`), known here without reading it."""
+        for name, value in (
+            ("state", OrderState.PAID),
+            ("channel_transaction", came.transaction),
+            ("paid_at", came.paid_at),
+        ):
+            set_committed_value(self, name, value)
 
     @classmethod
     def locked(cls, db: Session, order_id: UUID) -> Self:

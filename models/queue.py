@@ -1,14 +1,11 @@
 """A job is deferred on the connection that moves the money: it exists exactly when the row does."""
 
-import json
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import procrastinate
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import JobDeferrer
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 _app = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
@@ -45,25 +42,6 @@ def defer(
             _configured(db, task, lock=lock, once=once, at=at, priority=priority).defer(**arguments)
     except AlreadyEnqueued:
         return
-
-
-def defer_all(
-    db: Session, task: str, arguments: Sequence[dict[str, Any]], *, priority: int = 0
-) -> None:
-    """Queue the task once for each of these arguments, all by one statement of the queue's own
-    function: its Python would make an object and a log line of each.
-    """
-    if arguments:
-        what = {"task": task, "priority": priority, "arguments": json.dumps(arguments)}
-        db.execute(_DEFER_ALL, what)
-
-
-_DEFER_ALL = text("""
-    SELECT procrastinate_defer_jobs_v1(array_agg(
-        ROW('default', CAST(:task AS text), :priority, NULL, NULL, arguments, NULL)
-            ::procrastinate_job_to_defer_v1))
-    FROM jsonb_array_elements(CAST(:arguments AS jsonb)) AS arguments
-""")
 
 
 def _configured(

@@ -1,11 +1,12 @@
 """Things that a person of the hospital must do, because no rule of ours may decide them alone."""
 
+import json
 from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, Text, select
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import ForeignKey, Index, Text, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.db import Base, Moment, new_id
@@ -58,6 +59,9 @@ class WorkItem(Base):
         self.closed_at, self.by, self.outcome = at, by, outcome
 
 
+_OPEN = text("SELECT open_work_item(CAST(:said AS jsonb))")
+
+
 def open_item(
     db: Session,
     *,
@@ -73,24 +77,32 @@ def open_item(
 
     ``note`` says in plain Chinese what is to be done; neither it nor the facts hold personal data.
     """
-    row = insert(WorkItem).values(
-        id=new_id(),
-        hospital_id=hospital_id,
-        kind=kind,
-        subject=subject,
-        opened_at=at,
-        due_at=due_at,
-        facts=facts or {},
-        note=note,
-        outcome="",
-    )
-    return db.execute(
-        row.on_conflict_do_update(
-            index_elements=["hospital_id", "kind", "subject"],
-            index_where=WorkItem.closed_at.is_(None),
-            set_={"facts": WorkItem.facts.op("||")(row.excluded.facts)},
-        ).returning(WorkItem.id)
-    ).scalar_one()
+    item = task(hospital_id, kind, subject, at, due_at=due_at, note=note, facts=facts)
+    return UUID(str(db.scalar(_OPEN, {"said": json.dumps(item, default=str)})))
+
+
+def task(
+    hospital_id: UUID,
+    kind: str,
+    subject: str,
+    at: datetime,
+    *,
+    due_at: datetime | None = None,
+    note: str = "",
+    facts: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The item that `open_item` opens, for a function of the database that opens it."""
+    return {
+        "id": new_id(),
+        "hospital_id": hospital_id,
+        "kind": kind,
+        "subject": subject,
+        "opened_at": at,
+        "due_at": due_at,
+        "facts": facts or {},
+        "note": note,
+        "outcome": "",
+    }
 
 
 def close_open(

@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session as Db
 from models.db import ReadSession, Session
 from models.message import Message, MessageRoute, MessageState, SubscriptionAccount
 from models.queue import defer
+from notifications.many import Word, tell_all
 from notifications.routes import (
     choose_route,
     filled_by_us,
     priority_of,
     quiet_until,
     routes_from,
-    routes_of,
 )
 from notifications.senders.mini_program import MiniProgram
 from notifications.senders.tencent_sms import TencentSms
@@ -75,22 +75,9 @@ def tell(
     ``values`` as texts/*.yaml name them, amounts as yuan text or as ``…_fen``; never a diagnosis.
     ValueError for an unknown template or a value that is missing.
     """
-    message = Message.keep(
-        db,
-        hospital_id=hospital_id,
-        key=key,
-        patient_id=patient_id,
-        template=template,
-        values=wording_of(template).complete(values),
-        route=routes_of(template)[0],
-        created_at=at,
-        next_try_at=at,
-    )
-    if message is None:
-        return None
-    message.start(db, at=at, by="system", why=template)
-    _queue(db, message)
-    return message.id
+    words = [Word(key, patient_id, values)]
+    told = tell_all(db, hospital_id=hospital_id, template=template, words=words, at=at)
+    return told[0] if told else None
 
 
 def deliver(message_id: UUID, senders: Senders, now: Callable[[], datetime]) -> None:

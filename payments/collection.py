@@ -46,7 +46,7 @@ def may_pay_by(actor: Actor, route: Route) -> None:
 
 
 def wish_of(
-    actor: Actor, subject_id: UUID, patient_id: UUID, purpose: Purpose, payment: Payment
+    actor: Actor, subject_id: UUID, patient_id: UUID | None, purpose: Purpose, payment: Payment
 ) -> Wish:
     """The wish behind a payment: whose money, for what, asked by whom."""
     return Wish(

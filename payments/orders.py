@@ -14,8 +14,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session as Db
 
-from models.db import ReadSession, Session
-from models.payment_order import OPEN_STATES, OrderState, PaymentOrder, Purpose, Route
+from models.db import ReadSession, Session, new_id
+from models.payment_order import OPEN_STATES, Arrival, OrderState, PaymentOrder, Purpose, Route
 from models.work_item import open_item
 from payments.channels.wechat import ChannelOrder, WeChatPay
 from policies.outcome import Declined, NoAnswer, NotNow
@@ -47,13 +47,13 @@ REVERSAL_TAKES = timedelta(minutes=1)
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What somebody wants to pay, before there is an order. ``key`` is the caller's
-    Idempotency-Key.
+    Idempotency-Key; ``patient_id`` is None while only the subject's row knows it.
     """
 
     hospital_id: UUID
     purpose: Purpose
     subject_id: UUID
-    patient_id: UUID
+    patient_id: UUID | None
     route: Route
     amount_fen: int
     key: str
@@ -86,8 +86,18 @@ def find(db: Db, wish: Wish) -> PaymentOrder | None:
 def claim(db: Db, wish: Wish, now: datetime) -> PaymentOrder:
     """Write the order's row in the caller's transaction, under the caller's lock on the subject.
 
-    Cash and card orders wait for `record`; the others for `ask`. Refused when the route lacks what
-    it needs (openid, slip number).
+    Cash and card orders wait for `paid`; the others for `ask`. Refused as `drawn_up` says.
+    """
+    order = drawn_up(wish, now)
+    db.add(order)
+    db.flush()
+    order.start(db, at=now, by=wish.asked_by)
+    return order
+
+
+def drawn_up(wish: Wish, now: datetime) -> PaymentOrder:
+    """The order, not written down yet; Refused when the route lacks what it needs (openid, slip
+    number).
     """
     if wish.amount_fen <= 0:
         raise Refused("AMOUNT_NOT_POSITIVE")
@@ -97,7 +107,8 @@ def claim(db: Db, wish: Wish, now: datetime) -> PaymentOrder:
         raise Refused("BALANCE_PAYS_VISITS_ONLY")
     if wish.route == Route.CARD and not wish.slip_no:
         raise Refused("CARD_SLIP_REQUIRED")
-    order = PaymentOrder(
+    return PaymentOrder(
+        id=new_id(),
         hospital_id=wish.hospital_id,
         state=OrderState.CREATED,
         purpose=wish.purpose,
@@ -114,11 +125,8 @@ def claim(db: Db, wish: Wish, now: datetime) -> PaymentOrder:
         slip_no=wish.slip_no,
         created_at=now,
         expires_at=now + LIFE.get(wish.route, timedelta(days=1)),
+        answer="",
     )
-    db.add(order)
-    db.flush()
-    order.start(db, at=now, by=wish.asked_by)
-    return order
 
 
 def ask(
@@ -230,19 +238,18 @@ def paid(
 
     The window calls it for cash and card in the transaction that writes the order.
     """
-    order.channel_transaction = transaction or order.slip_no or order.number
-    order.paid_at = at or now
-    order.move(db, OrderState.PAID, at=now, by=by)
-    ON_PAID[Purpose(order.purpose)](db, order, now)
+    came = order.arrival(now, by, transaction, at)
+    ON_PAID[Purpose(order.purpose)](db, order, came)
+    order.has_come(came)
 
 
 class AmountDiffers(Exception):
     """The channel names another amount than our order: nothing is booked, a person must look."""
 
 
-ON_PAID: dict[Purpose, Callable[[Db, PaymentOrder, datetime], None]] = {}
-"""purpose -> what is booked, in the same transaction, when the money is there. Filled by
-payments/booking.py.
+ON_PAID: dict[Purpose, Callable[[Db, PaymentOrder, Arrival], None]] = {}
+"""purpose -> what moves the order and books it, in the same transaction, when the money is there.
+Filled by payments/booking.py.
 """
 
 

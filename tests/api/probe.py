@@ -9,7 +9,7 @@ from sqlalchemy import text
 from api.fields import fen
 from api.guard import MIB, current_actor, guarded, public
 from api.routes import Routes
-from models.admission import Admission
+from journeys.patient_scope import stay_for
 from models.db import Session
 from models.machine import ForbiddenMove
 from policies import outcome, refusals
@@ -88,4 +88,4 @@ def his() -> dict[str, Any]:
 def stay(stay_id: Any) -> dict[str, str]:
     """See a stay"""
     with Session() as db:
-        return {"ward": Admission.seen_by(db, current_actor(), stay_id).ward}
+        return {"ward": stay_for(db, current_actor(), stay_id, "VIEW").ward}
