@@ -35,7 +35,7 @@ def card(
     return account_id
 
 
-def card_at(place: House | Stage, patient: Patient) -> str:
+def card_at(place: House | Stage, patient: Patient, *, last_used: date = date(2024, 5, 1)) -> str:
     """An old card without money; the account."""
     with Session.begin() as db:
         account = PrepayAccount(
@@ -44,7 +44,7 @@ def card_at(place: House | Stage, patient: Patient) -> str:
             patient_id=patient.id,
             source=AccountSource.CENSUS,
             card_no=f"{next(_serial):010d}",
-            last_activity_on=date(2024, 5, 1),
+            last_activity_on=last_used,
         )
         db.add(account)
     return str(account.id)

@@ -4,25 +4,22 @@ After every step the ledger proves itself; when everything is quiet our money at
 theirs. ``MONEY_HISTORIES=100`` plays more of them.
 """
 
-import os
 from contextlib import suppress
 
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from journeys import deposits, discharge, notices, refunds
 from models.admission import Admission, AdmissionState
 from models.db import Session
 from models.ledger import AccountKind
-from models.machine import ForbiddenMove
 from models.payment_order import OPEN_STATES, OrderState, PaymentOrder, Route
 from models.refund import UNFINISHED_LEGS, LegState, RefundState
 from payments.collection import Payment
-from policies.refusals import Busy, Conflict, Refused
-from tests import till
+from policies.refusals import Busy
+from tests import histories, till
+from tests.histories import Life, play
 from tests.journeys.test_discharge import settle
-from tests.stage import build
 
 BILL_FEN = 40_000
 FAULTS = [
@@ -33,21 +30,17 @@ FAULTS = [
     *(("refund", no) for no in ("not_enough", "throttled", "not_visible_yet", "closed")),
     *(("query_refund", cut) for cut in ("before", "error500_after", "refuse")),
 ]
-NOES = (Refused, Conflict, Busy, ForbiddenMove)
-"""What a person may be told; anything else is a fault of ours."""
+NOES = (*histories.NOES, Busy)
 
 stays = st.integers(0, 1)
 amounts = st.integers(1, 60_000)
 picks = st.integers(0, 9)
 
 
-class Lives(RuleBasedStateMachine):
-    simulator = None
-
+class Lives(Life):
     @initialize()
     def open_a_hospital(self):
-        self.calm()
-        self.stage = build(self.simulator)
+        self.open()
         self.stays = [self.stage.stay(quota_fen=200_000) for _ in range(2)]
         self.cash_fen, self.handed_over = 0, set()
         self.stage.actor("FINANCE_CHECKER")
@@ -183,13 +176,6 @@ class Lives(RuleBasedStateMachine):
         ]
         return legs + [order for order in self.orders() if order.state in OPEN_STATES]
 
-    def calm(self):
-        """No planned faults; a minute between two refunds of a payment, as in life."""
-        self.simulator.reset()
-        self.simulator.settings(sms_limits=False)
-        if hasattr(self, "stage"):
-            self.stage.clock.forward(seconds=0)
-
     def orders(self):
         with Session() as db:
             return list(
@@ -200,15 +186,4 @@ class Lives(RuleBasedStateMachine):
 
 
 def test_no_fen_is_lost_or_doubled(engine, outside_world):
-    Lives.simulator = outside_world
-    Lives.TestCase.settings = settings(
-        max_examples=int(os.environ.get("MONEY_HISTORIES", "10")),
-        stateful_step_count=20,
-        deadline=None,
-        phases=(Phase.explicit, Phase.reuse, Phase.generate),  # a shorter story takes too long
-        suppress_health_check=list(HealthCheck),
-    )
-    try:
-        Lives.TestCase().runTest()
-    finally:
-        outside_world.reset()
+    play(Lives, outside_world, more="MONEY_HISTORIES", stories=10, steps=20)
