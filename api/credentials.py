@@ -8,7 +8,7 @@ from uuid import UUID
 from flask import request
 
 from api import tokens
-from api.proofs import proven_key, thumbprint
+from api.proofs import proof_of_request
 from api.signatures import his_that_signed
 from api.surroundings import clock
 from models import login
@@ -53,12 +53,13 @@ def of_staff() -> CameIn:
     """A staff member: token bound to the device's key, and that key's proof for this request."""
     token = _token()
     said = tokens.read(token, "staff")
-    shown = thumbprint(proven_key(token))
-    now = clock()()
-    who = login.staff_in(said.session_id, now)
+    proof, now = proof_of_request(token), clock()()
+    who = login.staff_in(said.session_id, now, proof.digest)
     if who is None:
         raise Unauthenticated("SESSION_OVER")
-    if not said.thumbprint == shown == who["thumbprint"]:
+    if not who["fresh"]:
+        raise Unauthenticated("PROOF_REPLAYED")
+    if not said.thumbprint == proof.thumbprint == who["thumbprint"]:
         raise Unauthenticated("DEVICE_OTHER")
     actor = Actor(
         hospital_id=who["hospital_id"],

@@ -1,4 +1,5 @@
-"""Redis at the edge: what was seen a moment ago. It may be gone, and then nobody waits for it."""
+"""Redis at the edge: which nonces of the HIS were seen a moment ago. It may be gone, and then
+nobody waits for it."""
 
 import time
 

@@ -4,13 +4,15 @@ copy is worth nothing."""
 import base64
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import jwt
 from flask import request
 
-from api.surroundings import clock, here, settings
+from api.surroundings import clock, settings
+from models.proof_seen import first_use
 from policies.refusals import Unauthenticated
 
 WINDOW_S = 60
@@ -26,14 +28,31 @@ _OPTIONS: Any = {
 }
 
 
-def proven_key(access_token: str | None = None) -> dict[str, str]:
-    """The public key (JWK) whose holder signed exactly this request, just now and for the first
-    time.
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Who signed this request (a public key as JWK and its thumbprint), and a mark of the proof
+    itself, by which a second use is known."""
 
-    Unauthenticated PROOF_INVALID, PROOF_STALE or PROOF_REPLAYED. With Redis gone a copy passes
-    while
-    its window of 60 s lasts: money is then guarded by the idempotency keys in PostgreSQL.
+    jwk: dict[str, str]
+    thumbprint: str
+    digest: bytes
+
+
+def proven_key() -> dict[str, str]:
+    """The public key (JWK) whose holder signed exactly this request, just now and for the first
+    time; for requests of a device that is not logged in.
+
+    Unauthenticated PROOF_INVALID, PROOF_STALE or PROOF_REPLAYED.
     """
+    proof = proof_of_request()
+    if not first_use(proof.digest):
+        raise Unauthenticated("PROOF_REPLAYED")
+    return proof.jwk
+
+
+def proof_of_request(access_token: str | None = None) -> Proof:
+    """The proof that came with this request, signed for it and just now; Unauthenticated
+    PROOF_INVALID or PROOF_STALE. Whether it was used before is for the caller to ask."""
     jwk, said = _signed_by(request.headers.getlist("DPoP"))
     expected = {"htm": request.method, "htu": _here(), "bh": _hash(request.get_data())}
     found = {"htm": said["htm"], "htu": _target(said["htu"]), "bh": said.get("bh")}
@@ -46,9 +65,8 @@ def proven_key(access_token: str | None = None) -> dict[str, str]:
         raise Unauthenticated("PROOF_INVALID")
     if abs(clock()().timestamp() - float(said["iat"])) > WINDOW_S:
         raise Unauthenticated("PROOF_STALE")
-    if not here().memory.first_time(f"proof:{thumbprint(jwk)}:{said['jti']}", 2 * WINDOW_S):
-        raise Unauthenticated("PROOF_REPLAYED")
-    return jwk
+    own = thumbprint(jwk)
+    return Proof(jwk, own, hashlib.sha256(f"{own}:{said['jti']}".encode()).digest())
 
 
 def thumbprint(jwk: dict[str, str]) -> str:

@@ -4,13 +4,14 @@ enrolled device."""
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from sqlalchemy import Select, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session as SqlSession
 
+from models import proof_seen
 from models.audit import audit
 from models.binding import WeChatBinding
 from models.db import Session, new_id
@@ -20,6 +21,9 @@ from models.password import right_password
 from models.staff import Device, Staff
 from policies.outcome import Declined, NoAnswer, NotNow
 from policies.refusals import Busy, Unauthenticated
+
+if TYPE_CHECKING:
+    from journeys.counterparts import Counterparts
 
 STAFF_LIFE, STAFF_IDLE = timedelta(hours=12), timedelta(minutes=30)
 PATIENT_LIFE, PATIENT_IDLE = timedelta(days=90), timedelta(days=30)
@@ -143,6 +147,11 @@ def log_out(session_id: UUID, now: Callable[[], datetime]) -> None:
     """End the session from the next request on. Said twice, it stays ended."""
     with Session.begin() as db:
         LoginSession.revoke(db, now(), "logged out", LoginSession.id == session_id)
+
+
+def forget_proofs(_: "Counterparts") -> None:
+    """Sweep out the used proofs of devices whose time is long over."""
+    proof_seen.forget()
 
 
 def _opened(

@@ -98,7 +98,7 @@ def reader() -> Connection:
 
 
 def rows(sql: str, **values: Any) -> list[dict[str, Any]]:
-    """The rows of one read-only statement as dictionaries."""
+    """The rows of one statement that stands for itself, as dictionaries."""
     with reader() as db:
         return [dict(row) for row in db.execute(text(sql), values).mappings()]
 

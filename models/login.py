@@ -154,7 +154,9 @@ def digest(secret: str) -> bytes:
 
 
 _STAFF = """
-SELECT h.code AS hospital, h.id AS hospital_id, s.id AS staff_id, s.staff_no, s.password_due_at,
+WITH proof AS (INSERT INTO proof_seen VALUES (:proof, now()) ON CONFLICT DO NOTHING RETURNING 1)
+SELECT EXISTS (SELECT FROM proof) AS fresh,
+       h.code AS hospital, h.id AS hospital_id, s.id AS staff_id, s.staff_no, s.password_due_at,
        d.id AS device_id, d.kind, d."window", d.thumbprint,
        ARRAY(SELECT role FROM staff_role WHERE staff_id = s.id) AS roles,
        ARRAY(SELECT ward FROM staff_ward WHERE staff_id = s.id) AS wards
@@ -183,10 +185,10 @@ SELECT h.code AS hospital, h.id AS hospital_id, k.id AS id, k.system, k.secret_s
 """
 
 
-def staff_in(session_id: UUID, now: datetime) -> dict[str, Any] | None:
+def staff_in(session_id: UUID, now: datetime, proof: bytes) -> dict[str, Any] | None:
     """What the session of a staff member means now: roles, wards, device; None when it means
-    nothing any more."""
-    return next(iter(rows(_STAFF, id=session_id, now=now)), None)
+    nothing any more. The request's proof is noted; ``fresh``: it was never here before."""
+    return next(iter(rows(_STAFF, id=session_id, now=now, proof=proof)), None)
 
 
 def patient_in(session_id: UUID, now: datetime) -> dict[str, Any] | None:
