@@ -76,11 +76,13 @@ def take_answer(actor: Actor, batch_id: UUID, content: bytes, now: Clock) -> dic
         batch = BankBatch.locked(db, actor.hospital_id, batch_id)
         if batch.state not in {BatchState.RELEASED, BatchState.SETTLED}:
             raise Refused("BANK_BATCH_NOT_RELEASED")
-        results, wrong = read_answer(cells, bank_batches.asked(db, batch))
-        wrong = wrong or bank_batches.contradictions(db, batch, results)
-        if wrong:
-            raise Refused("BANK_ANSWER_WRONG", count=len(wrong), errors=_said(wrong))
-        bank_batches.take(db, batch, results, fingerprint(content), by=actor.name, now=now())
+        file_hash = fingerprint(content)
+        if not bank_batches.taken(db, batch, file_hash):
+            results, wrong = read_answer(cells, bank_batches.asked(db, batch))
+            wrong = wrong or bank_batches.contradictions(db, batch, results)
+            if wrong:
+                raise Refused("BANK_ANSWER_WRONG", count=len(wrong), errors=_said(wrong))
+            bank_batches.take(db, batch, results, file_hash, by=actor.name, now=now())
     return view_batch(actor, batch_id)
 
 

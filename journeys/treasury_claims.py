@@ -176,17 +176,9 @@ def _unclaimed(
     db: Db, hospital_id: UUID, budget_year: int | None = None
 ) -> list[tuple[HospitalAdvance, int]]:
     """The advances with what of each no living claim asks back, the oldest first."""
-    asked = (
-        select(func.coalesce(func.sum(ClaimItem.amount_fen), 0))
-        .join(ClaimBatch, ClaimBatch.id == ClaimItem.claim_id)
-        .where(
-            ClaimItem.advance_id == HospitalAdvance.id,
-            ClaimBatch.state != ClaimBatchState.REFUSED,
-        )
-        .scalar_subquery()
-    )
-    query = select(HospitalAdvance, HospitalAdvance.amount_fen - asked).where(
-        HospitalAdvance.hospital_id == hospital_id, HospitalAdvance.amount_fen > asked
+    asked = HospitalAdvance.claimed_fen()
+    query = select(HospitalAdvance, HospitalAdvance.standing_fen - asked).where(
+        HospitalAdvance.hospital_id == hospital_id, HospitalAdvance.standing_fen > asked
     )
     if budget_year is not None:
         query = query.where(HospitalAdvance.budget_year == budget_year)

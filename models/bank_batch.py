@@ -73,5 +73,6 @@ class BankAnswer(Base):
     file_hash: Mapped[bytes]
     paid_count: Mapped[int]
     rejected_count: Mapped[int]
+    returned_count: Mapped[int] = mapped_column(server_default="0")
     taken_by: Mapped[str] = mapped_column(Text)
     taken_at: Mapped[datetime] = mapped_column(Moment)

@@ -42,7 +42,7 @@ class Refund(Machine, Base):
         RefundState.REQUESTED: frozenset({RefundState.PAYING, RefundState.REJECTED}),
         RefundState.PAYING: frozenset({RefundState.PAID, RefundState.STUCK, RefundState.REJECTED}),
         RefundState.STUCK: frozenset({RefundState.REQUESTED, RefundState.PAID}),
-        RefundState.PAID: frozenset(),
+        RefundState.PAID: frozenset({RefundState.STUCK}),  # surprise: a bank sent it back
         RefundState.REJECTED: frozenset(),
     }
 
@@ -74,7 +74,9 @@ class Refund(Machine, Base):
 
 
 class LegState(StrEnum):
-    """PLANNED: not asked. ASKED: asked, answer unknown or not yet. The channel says the rest."""
+    """PLANNED: not asked. ASKED: asked, answer unknown or not yet. RETURNED: it was paid, and the
+    payee's bank sent it back (退汇). The channel says the rest.
+    """
 
     PLANNED = "PLANNED"
     ASKED = "ASKED"
@@ -83,11 +85,12 @@ class LegState(StrEnum):
     CLOSED = "CLOSED"
     ABNORMAL = "ABNORMAL"
     REFUSED = "REFUSED"
+    RETURNED = "RETURNED"
     REROUTED = "REROUTED"
 
 
 UNFINISHED_LEGS = (LegState.PLANNED, LegState.ASKED, LegState.PROCESSING)
-FAILED_LEGS = (LegState.CLOSED, LegState.ABNORMAL, LegState.REFUSED)
+FAILED_LEGS = (LegState.CLOSED, LegState.ABNORMAL, LegState.REFUSED, LegState.RETURNED)
 UNDER_WAY_LEGS = (LegState.ASKED, LegState.PROCESSING, LegState.PAID)
 """The money has left, or may have left."""
 
@@ -101,7 +104,8 @@ class RefundLeg(Machine, Base):
     reasons. From ``closes_at`` on the channel no longer takes the payment back. ``payee_id``: to
     whose bank account, ``batch_id``: in which file for the bank. ``openid``: to whose WeChat, where
     ``confirm_package`` opens the confirmation. What the window hands over is proven by a signature
-    or slip (``proof``).
+    or slip (``proof``). ``returned_at``: when its payment came back; then it never arrived, and
+    ``paid_at`` is empty again.
     """
 
     __tablename__ = "refund_leg"
@@ -121,7 +125,8 @@ class RefundLeg(Machine, Base):
         LegState.CLOSED: frozenset({LegState.REROUTED, LegState.PAID}),
         LegState.ABNORMAL: frozenset({LegState.REROUTED, LegState.PAID, LegState.CLOSED}),
         LegState.REFUSED: frozenset({LegState.REROUTED, LegState.PAID}),
-        LegState.PAID: frozenset(),
+        LegState.PAID: frozenset({LegState.RETURNED}),
+        LegState.RETURNED: frozenset({LegState.REROUTED}),
         LegState.REROUTED: frozenset(),
     }
 
@@ -147,6 +152,7 @@ class RefundLeg(Machine, Base):
     channel_refund: Mapped[str | None] = mapped_column(Text)
     paid_at: Mapped[datetime | None] = mapped_column(Moment)
     paid_by: Mapped[str | None] = mapped_column(Text)
+    returned_at: Mapped[datetime | None] = mapped_column(Moment)
     proof: Mapped[str | None] = mapped_column(Text)
 
     @property

@@ -80,7 +80,7 @@ class RefundRequest(Machine, Base):
         RequestState.REVIEWED: frozenset({RequestState.CONFIRMED, RequestState.HELD}) | _BACK,
         RequestState.CONFIRMED: frozenset({RequestState.PAYING}) | _BACK,
         RequestState.PAYING: frozenset({RequestState.PAID, RequestState.REJECTED}),
-        RequestState.PAID: frozenset(),
+        RequestState.PAID: frozenset({RequestState.PAYING}),  # surprise: a bank sent it back
         RequestState.REJECTED: frozenset({RequestState.ACCEPTED}),
         RequestState.WITHDRAWN: frozenset(),
     }
@@ -163,15 +163,18 @@ class RefundRequest(Machine, Base):
     def follow(cls, db: Session, refund_id: UUID, *, at: datetime, by: str) -> None:
         """Move a confirmed request to where its refunds are. The caller holds the refund's lock."""
         request = cls.over(db, refund_id)
-        if request is None or request.state not in {RequestState.CONFIRMED, RequestState.PAYING}:
+        if request is None or request.state not in _CONFIRMED:
             return
         db.flush()
         states = {refund.state for refund in request.refunds(db)}
+        if request.state == RequestState.PAID and not states <= _OVER:
+            request.move(db, RequestState.PAYING, at=at, by=by, why="sent back")
+            request.paid_at = None
         if request.state == RequestState.CONFIRMED and request._money_left(db):
             request.move(db, RequestState.PAYING, at=at, by=by)
         if states == {RefundState.REJECTED}:
             request.move(db, RequestState.REJECTED, at=at, by=by)
-        elif states <= _OVER:
+        elif states <= _OVER and request.state != RequestState.PAID:
             request.move(db, RequestState.PAID, at=at, by=by)
             request.paid_at = at
 
@@ -182,6 +185,7 @@ class RefundRequest(Machine, Base):
 
 
 _OVER = {RefundState.PAID, RefundState.REJECTED}
+_CONFIRMED = {RequestState.CONFIRMED, RequestState.PAYING, RequestState.PAID}
 
 
 class RequestItem(Base):

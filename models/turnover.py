@@ -6,7 +6,17 @@ from enum import StrEnum
 from typing import Self
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    ScalarSelect,
+    Text,
+    UniqueConstraint,
+    func,
+    select,
+)
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.db import Base, Moment, new_id
@@ -105,9 +115,11 @@ class TurnoverItem(Base):
 
 
 class HospitalAdvance(Base):
-    """What the hospital paid first for money that the treasury holds (GZ-8.3). Append-only.
+    """What the hospital paid first for money that the treasury holds (GZ-8.3).
 
-    ``budget_year``: whose budget it is asked back from, the year after the payment.
+    ``budget_year``: whose budget it is asked back from, the year after the payment. ``refund_id``:
+    the refund that paid it. ``undone_fen``: what of it the payee's bank sent back before a claim
+    named it; nothing else of a row ever changes.
     """
 
     __tablename__ = "hospital_advance"
@@ -115,17 +127,35 @@ class HospitalAdvance(Base):
         UniqueConstraint("hospital_id", "key"),
         Index(None, "account_id"),
         Index(None, "hospital_id", "budget_year"),
+        Index(None, "refund_id"),
         CheckConstraint("amount_fen > 0", name="amount_positive"),
+        CheckConstraint("undone_fen BETWEEN 0 AND amount_fen", name="undone_within"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     hospital_id: Mapped[UUID] = mapped_column(ForeignKey("hospital.id"))
     account_id: Mapped[UUID] = mapped_column(ForeignKey("prepay_account.id"))
     batch_id: Mapped[UUID] = mapped_column(ForeignKey("turnover_batch.id"))
+    refund_id: Mapped[UUID | None] = mapped_column(ForeignKey("refund.id"))
     key: Mapped[str] = mapped_column(Text)
     amount_fen: Mapped[int]
+    undone_fen: Mapped[int] = mapped_column(server_default="0")
     paid_on: Mapped[date]
     budget_year: Mapped[int]
+
+    @hybrid_property
+    def standing_fen(self) -> int:
+        """What of it is still paid."""
+        return self.amount_fen - self.undone_fen
+
+    @classmethod
+    def claimed_fen(cls) -> ScalarSelect[int]:
+        """What living claims ask back of an advance, as part of a query over advances."""
+        asked = select(func.coalesce(func.sum(ClaimItem.amount_fen), 0))
+        asked = asked.join(ClaimBatch, ClaimBatch.id == ClaimItem.claim_id)
+        return asked.where(
+            ClaimItem.advance_id == cls.id, ClaimBatch.state != ClaimBatchState.REFUSED
+        ).scalar_subquery()
 
 
 class ClaimBatchState(StrEnum):

@@ -2,6 +2,7 @@
 row by row.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -15,8 +16,8 @@ from models.bank_batch import BankAnswer, BankBatch, BatchState
 from models.db import id_of, new_id
 from models.payee import Payee
 from models.refund import UNFINISHED_LEGS, LegState, Refund, RefundLeg, RefundState
-from payments.leg_news import note, sent
-from policies.bank_file import Payment, Result, Wrong
+from payments.leg_news import note, sent, sent_back
+from policies.bank_file import PAID, REJECTED, SENT_BACK, Payment, Result, Wrong
 from policies.refusals import Refused
 
 PREFIX = "XZ"
@@ -115,12 +116,14 @@ def asked(db: Db, batch: BankBatch) -> dict[str, int]:
 
 
 def contradictions(db: Db, batch: BankBatch, results: Sequence[Result]) -> list[Wrong]:
-    """Rows that the bank now calls failed although it said before that they arrived."""
-    paid = {PREFIX + leg.number for leg in legs_of(db, batch) if leg.state == LegState.PAID}
+    """Rows in which the bank says the opposite of what it said before: failed after it had arrived,
+    arrived after it had been sent back.
+    """
+    legs = {PREFIX + leg.number: leg for leg in legs_of(db, batch)}
     return [
-        Wrong(row, "这一笔已记为到账，银行退汇请到财务另行处理")
+        Wrong(row, say)
         for row, result in enumerate(results, 2)
-        if result.number in paid and not result.paid
+        if (say := _contradicted(legs[result.number], result))
     ]
 
 
@@ -128,13 +131,15 @@ def take(
     db: Db, batch: BankBatch, results: Sequence[Result], file_hash: bytes, *, by: str, now: datetime
 ) -> None:
     """Book every result of an answer, all in this transaction; the same file again does nothing."""
+    said = Counter(result.said for result in results)
     row = insert(BankAnswer).values(
         id=new_id(),
         hospital_id=batch.hospital_id,
         batch_id=batch.id,
         file_hash=file_hash,
-        paid_count=sum(result.paid for result in results),
-        rejected_count=sum(not result.paid for result in results),
+        paid_count=said[PAID],
+        rejected_count=said[REJECTED],
+        returned_count=said[SENT_BACK],
         taken_by=by,
         taken_at=now,
     )
@@ -143,8 +148,11 @@ def take(
     legs = {leg.id: leg for leg in legs_of(db, batch)}
     for result in results:
         leg = legs[id_of(result.number.removeprefix(PREFIX)) or batch.id]
-        there = LegState.PAID if result.paid else LegState.REFUSED
-        note(db, leg, there, now, by=by, code=result.reason)
+        if result.said == SENT_BACK:
+            sent_back(db, leg, now, by=by, reason=result.reason)
+        else:
+            there = LegState.PAID if result.said == PAID else LegState.REFUSED
+            note(db, leg, there, now, by=by, code=result.reason)
     db.flush()
     if batch.state == BatchState.RELEASED and not any(
         leg.state in UNFINISHED_LEGS for leg in legs.values()
@@ -157,3 +165,17 @@ def legs_of(db: Db, batch: BankBatch) -> list[RefundLeg]:
     """The rows of a batch under their locks, in a fixed order."""
     query = select(RefundLeg).where(RefundLeg.batch_id == batch.id).order_by(RefundLeg.id)
     return list(db.scalars(query.with_for_update().execution_options(populate_existing=True)))
+
+
+def taken(db: Db, batch: BankBatch, file_hash: bytes) -> bool:
+    """Whether this very file was booked before."""
+    query = select(BankAnswer.id).filter_by(batch_id=batch.id, file_hash=file_hash)
+    return db.scalar(query) is not None
+
+
+def _contradicted(leg: RefundLeg, result: Result) -> str:
+    if result.said == REJECTED and leg.state == LegState.PAID:
+        return f"这一笔已记为到账，银行后来退回的请写“{SENT_BACK}”"
+    if result.said == PAID and leg.returned_at is not None:
+        return "这一笔已记为银行退汇，不能再记为到账"
+    return ""

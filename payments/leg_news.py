@@ -42,6 +42,8 @@ def note(
     """Write down that a leg is there; older news than what is known changes nothing. The caller
     holds the leg's lock.
     """
+    if leg.returned_at is not None:
+        return
     if leg.state == LegState.REROUTED and there == LegState.PAID:
         _paid_after_all(db, leg, now, by)
     elif leg.state != there and there in leg.MOVES[LegState(leg.state)]:
@@ -106,6 +108,48 @@ def leg_paid(db: Db, leg: RefundLeg, refund: Refund, at: datetime, *, by: str) -
     RefundRequest.follow(db, refund.id, at=at, by=by)
 
 
+def sent_back(db: Db, leg: RefundLeg, now: datetime, *, by: str, reason: str) -> None:
+    """The payee's bank sent a paid leg back (退汇), perhaps days later: the booking is mirrored,
+    the money waits for another route, the patient is told and finance has a task. Once for each
+    leg; one that was not paid is merely refused. The caller holds the leg's lock.
+    """
+    booked = ledger.find_or_none(db, leg.hospital_id, f"refund-leg:{leg.id}")
+    if booked is None:
+        note(db, leg, LegState.REFUSED, now, by=by, code=reason)
+        return
+    if leg.returned_at is not None:
+        return
+    refund = Refund.locked(db, leg.refund_id)
+    leg.answer, leg.returned_at, leg.paid_at = reason, now, None
+    ledger.reverse(
+        db,
+        hospital_id=leg.hospital_id,
+        transaction_id=booked,
+        key=f"refund-leg:{leg.id}:sent-back",
+        why=reason or "the payee's bank sent it back",
+        by=by,
+        at=now,
+    )
+    if leg.state == LegState.REROUTED:  # it had been paid beside another route
+        subject = f"refund-leg:{leg.id}"
+        _done(db, leg.hospital_id, "REFUND_PAID_TWICE", subject, now, by)
+        return
+    leg.move(db, LegState.RETURNED, at=now, by=by, why=reason)
+    advances.sent_back(db, refund, leg, now, by=by)
+    refund.paid_at = None
+    _stuck(db, refund, leg, now, by, "收款银行把退款退回来了（退汇），请财务改走别的退款方式")
+    RefundRequest.follow(db, refund.id, at=now, by=by)
+    tell(
+        db,
+        hospital_id=leg.hospital_id,
+        key=f"refund_sent_back:{leg.id}",
+        patient_id=refund.patient_id,
+        template="REFUND_FAILED",
+        values={"amount": yuan(leg.amount_fen)},
+        at=now,
+    )
+
+
 def pay_by_hand(db: Db, leg: RefundLeg, *, by: str, proof: str, now: datetime) -> None:
     """A person pays a leg of `BY_HAND`; ``proof``: the signature's hash, or the slip's number."""
     refund = Refund.locked(db, leg.refund_id)
@@ -136,7 +180,8 @@ def _take_news(
         return
     leg.move(db, there, at=now, by=by, why=leg.answer)
     if there != LegState.PROCESSING:
-        _stuck(db, refund, leg, now, by)
+        _stuck(db, refund, leg, now, by, "退款没有成功，请财务改走别的退款方式")
+        _told(db, refund, "REFUND_FAILED", now)
     elif leg.route in TOLD_ON_THE_WAY:
         _told(db, refund, "REFUND_SENT", now)
 
@@ -172,8 +217,8 @@ def _paid_after_all(db: Db, leg: RefundLeg, now: datetime, by: str) -> None:
     task(db, leg, "REFUND_PAID_TWICE", now, say)
 
 
-def _stuck(db: Db, refund: Refund, leg: RefundLeg, now: datetime, by: str) -> None:
-    if refund.state == RefundState.PAYING:
+def _stuck(db: Db, refund: Refund, leg: RefundLeg, now: datetime, by: str, say: str) -> None:
+    if refund.state in {RefundState.PAYING, RefundState.PAID}:
         refund.move(db, RefundState.STUCK, at=now, by=by, why=leg.state)
     open_item(
         db,
@@ -181,16 +226,17 @@ def _stuck(db: Db, refund: Refund, leg: RefundLeg, now: datetime, by: str) -> No
         kind="REFUND_STUCK",
         subject=f"refund:{refund.id}",
         at=now,
-        note="退款没有成功，请财务改走别的退款方式",
+        note=say,
     )
-    _told(db, refund, "REFUND_FAILED", now)
 
 
 def _told(db: Db, refund: Refund, template: str, at: datetime) -> None:
+    """Once for each refund, and once more after each payment that a bank sent back."""
+    back = sum(leg.returned_at is not None for leg in RefundLeg.of(db, refund.id))
     tell(
         db,
         hospital_id=refund.hospital_id,
-        key=f"{template.lower()}:{refund.id}",
+        key=f"{template.lower()}:{refund.id}" + (f":{back}" if back else ""),
         patient_id=refund.patient_id,
         template=template,
         values=_words(db, refund, template),

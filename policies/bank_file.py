@@ -21,7 +21,10 @@ from policies.sheets import Cell
 
 OUT = ("序号", "流水号", "收款人姓名", "收款账号", "开户银行", "金额（元）", "用途")
 IN = ("流水号", "金额（元）", "结果", "原因")
-PAID, REJECTED = "成功", "失败"
+PAID, REJECTED, SENT_BACK = "成功", "失败", "退汇"
+RESULTS = (PAID, REJECTED, SENT_BACK)
+"""Arrived, not accepted, or taken and sent back by the payee's bank."""
+
 TOTAL = "合计"
 PURPOSE = "退门诊预交金"
 
@@ -51,10 +54,10 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the bank says of one row. ``reason``: why not, in the bank's words."""
+    """What the bank says of one row: one of `RESULTS`. ``reason``: why not, in the bank's words."""
 
     number: str
-    paid: bool
+    said: str
     reason: str
 
 
@@ -116,7 +119,7 @@ def read_answer(
             wrong.append(Wrong(place, say))
         else:
             seen.add(row[0])
-            results.append(Result(row[0], row[2] == PAID, row[3][:REASON_LENGTH]))
+            results.append(Result(row[0], row[2], row[3][:REASON_LENGTH]))
     total = sum(asked[number] for number in seen)
     _, amount, count, _ = rows[-1]
     if not wrong and (_fen(amount) != total or count != str(len(results))):
@@ -134,7 +137,7 @@ def _wrong(row: Sequence[str], asked: Mapping[str, int], seen: set[str]) -> str:
         return "这个流水号在文件里出现了两次"
     if _fen(amount) != asked[number]:
         return "金额与发出的不同"
-    return "" if result in (PAID, REJECTED) else f"结果只能是{PAID}或{REJECTED}"
+    return "" if result in RESULTS else f"结果只能是{'、'.join(RESULTS)}"
 
 
 def _fen(amount: str) -> int | None:

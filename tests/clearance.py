@@ -77,9 +77,9 @@ def lot_at(
         )
 
 
-def turned_over(house: House, patient: Patient, fen: int) -> str:
+def turned_over(house: House, patient: Patient, fen: int, channel: str = "CASH") -> str:
     """An old card whose money the treasury has, with its receipt; the account."""
-    account_id = card(house, patient, fen)
+    account_id = card(house, patient, fen, channel)
     about = {"hospital_id": house.hospital_id}
     with Session.begin() as db:
         batch = TurnoverBatch(

@@ -27,7 +27,7 @@ SELECT
   (SELECT coalesce(sum(i.moved_fen + i.returned_fen), 0)
    FROM turnover_item i JOIN prepay_account c ON c.id = i.account_id
    WHERE c.patient_id = p.id) AS turned_over_fen,
-  (SELECT coalesce(sum(h.amount_fen), 0)
+  (SELECT coalesce(sum(h.amount_fen - h.undone_fen), 0)
    FROM hospital_advance h JOIN prepay_account c ON c.id = h.account_id
    WHERE c.patient_id = p.id) AS advanced_fen
 FROM patient p WHERE p.id = :patient_id
@@ -39,7 +39,7 @@ SELECT
    WHERE hospital_id = :house AND state = 'RECEIPTED') AS receipted_fen,
   (SELECT coalesce(sum(moved_fen + returned_fen), 0) FROM turnover_item
    WHERE hospital_id = :house) AS turned_over_fen,
-  (SELECT coalesce(sum(amount_fen), 0) FROM hospital_advance
+  (SELECT coalesce(sum(amount_fen - undone_fen), 0) FROM hospital_advance
    WHERE hospital_id = :house) AS advanced_fen,
   (SELECT coalesce(sum(amount_fen), 0) FROM claim_batch
    WHERE hospital_id = :house AND state <> 'REFUSED') AS claimed_fen,
@@ -57,7 +57,7 @@ UNION ALL
 SELECT h.id FROM hospital_advance h
 JOIN claim_item i ON i.advance_id = h.id
 JOIN claim_batch b ON b.id = i.claim_id AND b.state <> 'REFUSED'
-WHERE h.hospital_id = :house GROUP BY h.id, h.amount_fen HAVING sum(i.amount_fen) > h.amount_fen
+WHERE h.hospital_id = :house GROUP BY h.id HAVING sum(i.amount_fen) > h.amount_fen - h.undone_fen
 """
 
 NEVER_NEGATIVE = ("PATIENT_RECEIVABLE", "TREASURY_HELD", "HOSPITAL_ADVANCE")

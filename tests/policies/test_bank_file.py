@@ -32,13 +32,13 @@ def answer(rows, form="csv"):
 @pytest.mark.parametrize("form", ["csv", "xlsx"])
 def test_a_good_answer(form):
     results = read_answer(read_cells(answer([*GOOD, TOTAL], form)), ASKED)
-    assert results == ([Result("XZ1", True, ""), Result("XZ2", False, "户名不符")], [])
+    assert results == ([Result("XZ1", "成功", ""), Result("XZ2", "失败", "户名不符")], [])
 
 
 def test_old_encodings_other_columns_and_another_order_are_read():
     text = "银行流水,结果,流水号,原因,金额（元）\n9,成功,XZ1,,123.45\n,1,合计,,123.45\n"
     assert read_answer(read_cells(text.encode("gb18030")), ASKED) == (
-        [Result("XZ1", True, "")],
+        [Result("XZ1", "成功", "")],
         [],
     )
 
