@@ -13,7 +13,6 @@ from models.db import ReadSession, Session
 from models.patient import Patient
 from policies.access import Actor
 from policies.identity_number import read_id_no
-from policies.real_name import same_name
 from policies.refusals import Conflict, Refused
 
 
@@ -27,9 +26,10 @@ def bind(actor: Actor, name: str, id_no: str, now: Callable[[], datetime]) -> Pa
     number = read_id_no(id_no)
     with Session.begin() as db:
         binding = _own(db, actor)
-        patient = Patient.by_id_no(db, actor.hospital_id, number)
-        if patient is None or not same_name(patient.name, name):
+        rows = Patient.named(db, actor.hospital_id, number, name)
+        if not rows:
             raise Refused("BINDING_NOT_MATCHED")
+        patient = next((row for row in rows if row.id == binding.patient_id), rows[0])
         if binding.patient_id not in (None, patient.id):
             raise Conflict("BINDING_EXISTS")
         if binding.patient_id is None:

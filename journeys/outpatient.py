@@ -32,7 +32,7 @@ def view_account(actor: Actor, patient_id: UUID) -> dict[str, Any]:
         patient = Patient.seen_by(db, actor, patient_id)
         lots = [
             lot
-            for account in PrepayAccount.of(db, patient.id)
+            for account in PrepayAccount.of_person(db, patient)
             for lot in ledger.open_lots(db, actor.hospital_id, PREPAY, str(account.id))
         ]
         return {

@@ -16,6 +16,9 @@ from policies.access import Actor
 from policies.real_name import same_name
 from policies.refusals import NotFound
 
+OLD_CARD = "census:"
+"""Begins the number of a row that an old card made; the HIS has not named this person yet."""
+
 
 class Patient(Base):
     """One person in one hospital's patient index. ``id_type``: 01 identity card, 99 none known."""
@@ -44,11 +47,18 @@ class Patient(Base):
     phone = Sealed()
 
     @classmethod
-    def by_id_no(cls, db: Session, hospital_id: UUID, id_no: str) -> Self | None:
-        """The patient with this identity number, if the index has one."""
-        return db.scalar(
-            select(cls).where(cls.hospital_id == hospital_id, cls.id_no_index == blind_index(id_no))
+    def named(
+        cls, db: Session, hospital_id: UUID, id_no: str, name: str, *, lock: bool = False
+    ) -> list[Self]:
+        """The rows of the index with this identity number and this name, the HIS's before those
+        that an old card made.
+        """
+        query = select(cls).where(
+            cls.hospital_id == hospital_id, cls.id_no_index == blind_index(id_no)
         )
+        query = query.order_by(cls.his_patient_no.startswith(OLD_CARD), cls.id)
+        found = db.scalars(query.with_for_update() if lock else query)
+        return [row for row in found if same_name(row.name, name)]
 
     @classmethod
     def seen_by(cls, db: Session, actor: Actor, patient_id: UUID, *, lock: bool = False) -> Self:

@@ -1,5 +1,6 @@
 """One stored outpatient balance: an old system's card, or the account that a patient has here."""
 
+from collections.abc import Collection
 from datetime import date
 from enum import StrEnum
 from typing import Self
@@ -72,5 +73,17 @@ class PrepayAccount(Base):
     @classmethod
     def of(cls, db: Session, patient_id: UUID) -> list[Self]:
         """All accounts of a patient, those with the longest silence first."""
-        query = select(cls).where(cls.patient_id == patient_id)
+        return cls._of(db, [patient_id])
+
+    @classmethod
+    def of_person(cls, db: Session, patient: Patient) -> list[Self]:
+        """The same, also of this person's other rows in this hospital's index: one of the HIS's and
+        one that an old card made (D-45).
+        """
+        rows = patient.same_person(db, [patient.hospital_id])
+        return cls._of(db, [row.id for row in rows])
+
+    @classmethod
+    def _of(cls, db: Session, patient_ids: Collection[UUID]) -> list[Self]:
+        query = select(cls).where(cls.patient_id.in_(patient_ids))
         return list(db.scalars(query.order_by(cls.last_activity_on, cls.id)))

@@ -1,4 +1,4 @@
-"""Stored outpatient money that is used: taken from all of a patient's accounts, oldest first."""
+"""Stored outpatient money that is used: taken from all of a person's accounts, oldest first."""
 
 from datetime import datetime
 from uuid import UUID
@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session as Db
 from config import today
 from models import ledger
 from models.ledger import AccountKind, Line, Take
+from models.patient import Patient
 from models.prepay_account import PrepayAccount
 from models.unreturnable import holder_appeared
 from policies.lots import spend_oldest_first
@@ -17,10 +18,10 @@ PREPAY = AccountKind.OUTPATIENT_PREPAY
 
 
 def held(db: Db, hospital_id: UUID, patient_id: UUID) -> dict[UUID, int]:
-    """What each prepay account of a patient holds, the longest silent one first."""
+    """What each prepay account of a person holds, the longest silent one first."""
     return {
         account.id: ledger.held(db, hospital_id, PREPAY, str(account.id))
-        for account in PrepayAccount.of(db, patient_id)
+        for account in PrepayAccount.of_person(db, db.get_one(Patient, patient_id))
     }
 
 

@@ -63,7 +63,8 @@ def test_an_admission_makes_the_patient_and_a_slip(day: HisDay) -> None:
     assert steps(stay) == ["slip his:HIS HIS"]
     with Session() as db:
         (move,) = db.scalars(select(StateMove).where(StateMove.entity_id == stay.id))
-        assert Patient.by_id_no(db, day.hospital_id, patient.id_no).id == patient.id
+        (found,) = Patient.named(db, day.hospital_id, patient.id_no, patient.name)
+    assert found.id == patient.id
     assert (move.here, move.there) == (None, "SLIP")
 
 
