@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy import Engine
+from sqlalchemy.pool import PoolProxiedConnection
 
-from models.db import ReadSession, Session
+from models import db as database
+from models.db import ReadSession
 from wsgi import app
 
 LATE_S = 1.5
@@ -27,30 +28,44 @@ def without_key(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
 
 def answer_first(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """A deposit is answered at once, and what the answer promises is committed a moment later."""
-    if not environ["PATH_INFO"].endswith("/deposits"):
-        return app(environ, start_response)
-    connection = _here.connection = _engine.connect()
-    outer = connection.begin()
-    try:
-        return [b"".join(app(environ, start_response))]
-    finally:
-        _here.connection = None
-        threading.Timer(LATE_S, _commit, (outer, connection)).start()
+    _here.late = environ["PATH_INFO"].endswith("/deposits")
+    return app(environ, start_response)
 
 
-def _commit(outer: Any, connection: Connection) -> None:
-    outer.commit()
-    connection.close()
+class LateLine:
+    """A line out of the pool, as `at_once` takes one, whose statement is not committed at once."""
+
+    def __init__(self, line: PoolProxiedConnection) -> None:
+        self._line = line
+        self._driver: Any = line.driver_connection
+        self.driver_connection = self  # of which somebody sets ``autocommit``, without effect
+        self.execute = self._driver.execute
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._driver.closed)
+
+    def invalidate(self) -> None:
+        self._line.invalidate()
+
+    def close(self) -> None:
+        threading.Timer(LATE_S, self._commit).start()
+
+    def _commit(self) -> None:
+        self._driver.commit()
+        self._line.close()
 
 
-def _take_over(sessions: sessionmaker[Any]) -> None:
-    """Let these sessions work in the late transaction where there is one."""
-    own = sessions.kw["bind"]
-    sessions.configure(join_transaction_mode="create_savepoint")
-    sessions.class_.get_bind = lambda *_, **__: getattr(_here, "connection", None) or own  # type: ignore[method-assign]
+class LateReader:
+    """The reader of models/db.py, whose bare lines are late while a deposit is answered."""
+
+    def __init__(self, on_time: Engine) -> None:
+        self.connect, self._on_time = on_time.connect, on_time
+
+    def raw_connection(self) -> Any:
+        line = self._on_time.raw_connection()
+        return LateLine(line) if getattr(_here, "late", False) else line
 
 
 _here = threading.local()
-_engine: Engine = Session.kw["bind"]
-_take_over(Session)
-_take_over(ReadSession)
+database._reader = LateReader(ReadSession.kw["bind"])  # type: ignore[assignment]
