@@ -14,7 +14,16 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from tests.prove import bill_night, lost_yes, refund_night, report, stays, twice, variants
+from tests.prove import (
+    bill_night,
+    lost_yes,
+    redis_away,
+    refund_night,
+    report,
+    stays,
+    twice,
+    variants,
+)
 from tests.prove.report import Figure
 
 BY_NAME = frozenset({"refunds"})
@@ -22,6 +31,7 @@ BY_NAME = frozenset({"refunds"})
 
 SCENARIOS: dict[str, Callable[[int, int], list[Figure]]] = {
     "stays": stays.run,
+    "redis_away": redis_away.run,
     "twice": twice.run,
     "lost_yes": lost_yes.run,
     "bill_night": bill_night.run,

@@ -16,6 +16,14 @@ from tests.prove.cast import Cast
 from tests.prove.house import HOSPITAL
 from tests.prove.notebook import Notebook
 
+KINDS = {
+    "LOST": "lost",
+    "DOUBLED": "doubled",
+    "DRIFT": "with fen drift",
+    "UNFINISHED": "unfinished",
+    "WRONG": "shown wrong",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -50,6 +58,12 @@ def check(cast: Cast, book: Notebook) -> list[Finding]:
     finally:
         books.close()
     return [*found, *(Finding("WRONG", what) for what in cast.counts.wrongs)]
+
+
+def in_words(found: list[Finding]) -> str:
+    """How many of each kind: «0 lost, 0 doubled, …»."""
+    kinds = Counter(finding.kind for finding in found)
+    return ", ".join(f"{kinds[kind]} {word}" for kind, word in KINDS.items())
 
 
 def taken_by_hand(books: Books) -> Iterable[Finding]:

@@ -88,8 +88,8 @@ def invite_relative(life: Life) -> None:
 def charge(life: Life) -> None:
     """The HIS reports a batch; some lines a second time, now and then one that cannot be taken."""
     days_ago = life.pick(0, 1, 2, weights=(3, 5, 1))
-    lines = [_line(life, days_ago) for _ in range(life.chance.randrange(1, 8))]
-    wrong = dict(_line(life, days_ago), amount="0.01") if life.likely(0.1) else None
+    lines = [fee(life, days_ago) for _ in range(life.chance.randrange(1, 8))]
+    wrong = dict(fee(life, days_ago), amount="0.01") if life.likely(0.1) else None
     answer = _report(life, "charge-batch", [*lines, *([wrong] if wrong else [])])
     if answer is None:
         return
@@ -177,7 +177,8 @@ def _report(life: Life, kind: str, lines: list[dict[str, Any]]) -> dict[str, Any
     return dict(answer.body)
 
 
-def _line(life: Life, days_ago: int) -> dict[str, Any]:
+def fee(life: Life, days_ago: int) -> dict[str, Any]:
+    """One line as the HIS reports it."""
     price = life.chance.randrange(1, 9_000)
     at = life.house.now() - timedelta(days=days_ago, minutes=5)
     return {

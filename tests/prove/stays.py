@@ -60,17 +60,6 @@ def settle_dust(here: House, crowd: Crowd) -> None:
 def _figure(
     here: House, cast: Cast, found: list[Finding], operations: int, seed: int, seconds: float
 ) -> Figure:
-    kinds = Counter(finding.kind for finding in found)
-    words = ", ".join(
-        f"{kinds[kind]} {word}"
-        for kind, word in (
-            ("LOST", "lost"),
-            ("DOUBLED", "doubled"),
-            ("DRIFT", "with fen drift"),
-            ("UNFINISHED", "unfinished"),
-            ("WRONG", "shown wrong"),
-        )
-    )
     met = Counter[Fate]()
     for line in here.lines.values():
         met.update(line.met)
@@ -84,7 +73,8 @@ def _figure(
         name=f"stays, {operations} operations",
         faults=faults,
         must_hold="nothing lost, doubled or off by a fen; every machine final or a person's task",
-        figure=f"{words} of {cast.counts.acts} operations under these faults with seed {seed}",
+        figure=f"{checker.in_words(found)} of {cast.counts.acts} operations under these faults with"
+        f" seed {seed}",
         seed=seed,
         seconds=seconds,
         held=not found,

@@ -25,6 +25,12 @@ def test_stays_survive_kills_and_lost_replies() -> None:
     assert "held: 0 lost, 0 doubled, 0 with fen drift, 0 unfinished, 0 shown wrong of 60" in told
 
 
+def test_money_and_every_feature_are_as_written_while_redis_is_gone() -> None:
+    told = proven("redis_away", "--seed", "20261125", "--operations", "24")
+    assert "held: 0 lost, 0 doubled, 0 with fen drift, 0 unfinished, 0 shown wrong of 24" in told
+    assert re.search(r"; 0 of \d+ looks at that table's rows found it otherwise;", told)
+
+
 def test_the_checker_finds_out_servers_that_are_wrong() -> None:
     told = proven("variants", "--seed", "7")
     assert len(re.findall(r"held: [1-9]\d* doubled and 0 lost of 10 cash payments", told)) == 1
