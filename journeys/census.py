@@ -23,6 +23,7 @@ from models import census_staging as staging
 from models.audit import audit
 from models.census import CensusFinding, CensusImport, CensusState
 from models.db import ReadSession, Session, new_id
+from models.work_item import open_item
 from policies.access import Actor
 from policies.census import FIELDS, CensusMapping, Table, read_mapping, words
 from policies.refusals import Conflict, Forbidden
@@ -67,6 +68,7 @@ def check_dump(actor: Actor, dump: Path, mapping_text: str, now: Clock, progress
         db.flush()
         prepared.start(db, at=moment, by=actor.name)
         staging.keep_findings(db, made, actor.hospital_id)
+        _ask_one_by_one(db, prepared, moment)
         facts = {"state": prepared.state, "digest": prepared.digest, "counts": report["findings"]}
         audit(
             db, actor.hospital_id, actor.name, "census checked", f"census:{made}", facts, at=moment
@@ -149,6 +151,7 @@ def _release(
     staging.keep_findings(db, made.id, actor.hospital_id)
     if made.report["blocked"]:
         made.move(db, CensusState.REFUSED, at=moment, by=actor.name)
+        _ask_one_by_one(db, made, moment)
     elif made.report["standing"] == "SAME":
         made.move(db, CensusState.UNCHANGED, at=moment, by=actor.name)
     else:
@@ -165,6 +168,20 @@ def _release(
     audit(
         db, actor.hospital_id, actor.name, "census released", f"census:{made.id}", facts, at=moment
     )
+
+
+def _ask_one_by_one(db: Db, made: CensusImport, moment: datetime) -> None:
+    """Money moved since the dump that this one corrects: a name, a balance, are a person's work."""
+    if made.report["standing"] == "MOVED":
+        open_item(
+            db,
+            hospital_id=made.hospital_id,
+            kind="CENSUS_CHANGED_AFTER_MONEY",
+            subject=f"census:{made.id}",
+            at=moment,
+            note="更正的旧卡数据没有导入，因为已有账户的钱动过：请按检查结果逐户核对。姓名写错的，"
+            "请本人带证件到窗口办理，或请HIS按证件登记",
+        )
 
 
 def _look(

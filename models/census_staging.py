@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from models.census import CensusHolder
 from models.db import new_id
-from models.patient import Patient
+from models.patient import OLD_CARD, Patient
 from models.sealing import blind_index, bound_to, fingerprint, seal, unseal
 from policies.census import FIELDS
 from policies.refusals import Conflict, Refused
@@ -87,7 +87,7 @@ def found(db: Session, about: str, row_no: int, field: str, code: str) -> None:
 
 def check(db: Session, hospital_id: UUID, standing: UUID | None, today: date) -> str:
     """Look at everything; NEW, SAME, REPLACE or MOVED: how the dump stands to what is here."""
-    _note_known_patients(db, hospital_id)
+    _note_known_patients(db, hospital_id, standing)
     db.execute(text("SELECT census_check(:today)"), {"today": today})
     return str(
         db.scalar(
@@ -173,39 +173,66 @@ def said_mark(*words: str) -> int:
     return int.from_bytes(fingerprint("\x1f".join(words).encode())[:8], signed=True)
 
 
-def _note_known_patients(db: Session, hospital_id: UUID) -> None:
-    """Put down which patients of the index carry an identity of the dump, and the marks of their
-    names.
+_KNOWN = text(
     """
-    query = text(
-        "SELECT p.id, p.id_no_index, p.name_sealed FROM patient p WHERE p.hospital_id = :house"
-        " AND p.id_no_index IN (SELECT h.id_no_index FROM raw_holder h)"
-    )
-    known = db.execute(query, {"house": hospital_id}, execution_options={"yield_per": BLOCK})
+    SELECT p.id, p.id_no_index, p.name_sealed, said.name_mark AS corrected
+    FROM patient p
+    LEFT JOIN (SELECT h.id_no_index, min(h.name_mark) AS name_mark FROM raw_holder h
+               WHERE h.id_no_index IS NOT NULL GROUP BY h.id_no_index
+               HAVING count(h.name_mark) = count(*) AND min(h.name_mark) = max(h.name_mark)) said
+        ON said.id_no_index = p.id_no_index
+       AND starts_with(p.his_patient_no, :old_card)
+       AND NOT EXISTS (SELECT FROM prepay_account a WHERE a.patient_id = p.id AND NOT EXISTS (
+           SELECT FROM census_account c WHERE c.account_id = a.id AND c.import_id = :standing))
+       AND NOT EXISTS (SELECT FROM refund_request r WHERE r.patient_id = p.id)
+       AND NOT EXISTS (SELECT FROM wechat_binding w WHERE w.patient_id = p.id)
+       AND NOT EXISTS (SELECT FROM patient o WHERE o.hospital_id = p.hospital_id
+           AND o.id_no_index = p.id_no_index AND o.id <> p.id)
+    WHERE p.hospital_id = :house
+      AND p.id_no_index IN (SELECT h.id_no_index FROM raw_holder h)
+    """
+)
+"""``corrected``: the mark of the name that every card of the number now says, where the dump that
+is corrected alone made this patient, and nobody used or asked for anything as this patient yet."""
+
+
+def _note_known_patients(db: Session, hospital_id: UUID, standing: UUID | None) -> None:
+    """Put down which patients of the index carry an identity of the dump, and the marks of their
+    names; whose name the dump corrects is known by the new one.
+    """
+    db.execute(text("CREATE TEMP TABLE census_renamed (id uuid) ON COMMIT DROP"))
+    said = {"house": hospital_id, "standing": standing, "old_card": OLD_CARD}
+    known = db.execute(_KNOWN, said, execution_options={"yield_per": BLOCK})
     for block in known.partitions():
+        marks = [(row, _mark_of(row)) for row in block]
         db.execute(
             text(
                 "INSERT INTO known_patient (id, id_no_index, name_mark)"
                 " VALUES (:id, :id_no_index, :name_mark)"
             ),
             [
-                {"id": row.id, "id_no_index": row.id_no_index, "name_mark": _mark_of(row)}
-                for row in block
+                {"id": row.id, "id_no_index": row.id_no_index, "name_mark": row.corrected or mark}
+                for row, mark in marks
             ],
         )
+        renamed = [{"id": row.id} for row, mark in marks if row.corrected not in (None, mark)]
+        if renamed:
+            db.execute(text("INSERT INTO census_renamed (id) VALUES (:id)"), renamed)
 
 
 def _keep_other_words(db: Session, import_id: UUID, hospital_id: UUID) -> None:
     """What a card said of its holder and the patient's own row does not say: sealed for its place.
 
-    A patient without a phone gets the card's; one whom only this card knows gets its words anew.
+    A patient without a phone gets the card's; one whom only this card knows gets its words anew,
+    and one whose name the dump corrects gets the name.
     """
     query = text(
         """
         SELECT h.id, o.account_id, o.patient_id, h.name_sealed, h.id_no_sealed, h.phone_sealed,
                h.contact = 'MOBILE' AS mobile, o.verified_id IS NULL AS alone,
-               o.patient_id <> h.id AS other
+               o.patient_id <> h.id AS other, r.id IS NOT NULL AS renamed
         FROM census_owned o JOIN raw_holder h ON h.card_no = o.card_no
+        LEFT JOIN census_renamed r ON r.id = o.patient_id
         WHERE o.patient_id <> h.id OR (h.id_no_sealed IS NOT NULL AND o.verified_id IS NULL)
            OR (h.phone_sealed IS NOT NULL AND h.contact <> 'MOBILE')
         """
@@ -222,7 +249,7 @@ def _keep_other_words(db: Session, import_id: UUID, hospital_id: UUID) -> None:
                 )
             }
             kept.append(_holder_row(row, words, import_id, hospital_id))
-            if row.other and (row.alone or row.mobile):
+            if row.other and (row.alone or row.mobile or row.renamed):
                 patients.append(_patient_words(row, words))
         _copy_holders(db, kept)
         if patients:
@@ -230,7 +257,7 @@ def _keep_other_words(db: Session, import_id: UUID, hospital_id: UUID) -> None:
 
 
 _TELL_PATIENT = text(
-    "UPDATE patient SET name_sealed = CASE WHEN :alone THEN :name ELSE name_sealed END,"
+    "UPDATE patient SET name_sealed = CASE WHEN :named THEN :name ELSE name_sealed END,"
     " phone_sealed = CASE WHEN :alone OR phone_sealed IS NULL THEN :phone ELSE phone_sealed END,"
     " phone_index = CASE WHEN :alone OR phone_sealed IS NULL THEN :phone_index ELSE phone_index END"
     " WHERE id = :id"
@@ -242,6 +269,7 @@ def _patient_words(row: Any, words: dict[str, str]) -> dict[str, Any]:
     return {
         "id": row.patient_id,
         "alone": row.alone,
+        "named": row.alone or row.renamed,
         "name": _sealed(Patient, "name", row.patient_id, words["name"]),
         "phone": _sealed(Patient, "phone", row.patient_id, phone),
         "phone_index": blind_index(phone) if phone else None,

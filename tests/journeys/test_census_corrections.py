@@ -1,16 +1,18 @@
 """A corrected dump of one old system: nothing changes, all is replaced, or differences are told."""
 
 from dataclasses import replace as changed
+from datetime import date
 
 import pytest
 
 from models import ledger
-from models.db import Session, rows
+from models.binding import WeChatBinding
+from models.db import Session, new_id, rows
 from models.ledger import AccountKind, Line, Take
 from models.patient import Patient
 from policies.lots import spend_oldest_first
 from policies.refusals import Refusal
-from simulator.old_cards import cards
+from simulator.old_cards import cards, id_number
 from tests.old_dump import MAPPING, NOW, an_office
 
 
@@ -139,3 +141,91 @@ def test_a_corrected_name_of_a_card_without_identity_stays_the_same_patient(offi
     with Session() as db:
         patient = db.get_one(Patient, before["patient_id"])
         assert (patient.name, patient.phone) == ("赵更正", "19911112222")
+
+
+ANNA = id_number(1, date(1950, 3, 9))
+
+
+def two_cards(office, *names, money="50.00"):
+    """Anna's two cards as a dump names her."""
+    numbers = ("A", "B")
+    office.write(
+        accounts=[[number, money, "2023-01-05", "2024-12-20"] for number in numbers],
+        holders=[
+            [number, name, ANNA, phone, "", ""]
+            for number, name, phone in zip(numbers, names, ("", "19900000001"), strict=True)
+        ],
+        top_ups=[
+            [f"T{number}", number, money, "2023-01-05 09:00:00", "现金", ""] for number in numbers
+        ],
+    )
+
+
+def holders(office):
+    """Card -> its patient's id, name and phone."""
+    query = "SELECT card_no, patient_id FROM prepay_account WHERE hospital_id = :h ORDER BY card_no"
+    with Session() as db:
+        return {
+            row["card_no"]: (found.id, found.name, found.phone)
+            for row in rows(query, h=office.hospital_id)
+            for found in [db.get_one(Patient, row["patient_id"])]
+        }
+
+
+def tasks(office):
+    return rows("SELECT kind, subject FROM work_item WHERE hospital_id = :h", h=office.hospital_id)
+
+
+def test_the_wrong_name_of_a_good_number_is_corrected(office):
+    two_cards(office, "张小风", "张小风")
+    office.imported()
+    anna = holders(office)["A"][0]
+    two_cards(office, "张小丰", "张小丰")
+    shown = office.imported()
+    assert "NAME_DIFFERS" not in shown["report"]["findings"]
+    assert holders(office) == dict.fromkeys("AB", (anna, "张小丰", "19900000001"))
+    assert (office.count("patient"), office.proof()) == (1, [])
+    two_cards(office, "张小丰", "张小丰")
+    assert office.release(office.check()["id"])["state"] == "UNCHANGED"
+
+
+def test_two_names_of_one_number_are_not_a_correction(office):
+    two_cards(office, "张小风", "张小风")
+    office.imported()
+    anna = holders(office)["A"][0]
+    two_cards(office, "张小风", "张小丰")
+    assert office.imported()["report"]["findings"]["NAME_DIFFERS"] == 1
+    found = holders(office)
+    assert found["A"][:2] == (anna, "张小风")
+    assert found["B"][0] != anna
+
+
+@pytest.mark.parametrize("known", ["bound", "reported"])
+def test_whom_somebody_else_knows_by_the_name_keeps_it(office, known):
+    """The phone proved that name, or the HIS says it: a person finds out who is right."""
+    two_cards(office, "张小风", "张小风")
+    office.imported()
+    anna = holders(office)["A"][0]
+    with Session.begin() as db:
+        if known == "bound":
+            account = {"hospital_id": office.hospital_id, "appid": "wx1", "openid": "o-anna"}
+            db.add(WeChatBinding(id=new_id(), patient_id=anna, bound_at=NOW, **account))
+        else:
+            db.get_one(Patient, anna).his_patient_no = "P1"
+    two_cards(office, "张小丰", "张小丰")
+    assert office.imported()["report"]["findings"]["NAME_DIFFERS"] == 2
+    with Session() as db:
+        assert db.get_one(Patient, anna).name == "张小风"
+
+
+def test_once_money_moved_a_name_is_a_persons_work(office):
+    two_cards(office, "张小风", "张小风")
+    office.imported()
+    spend(office, "A", 300)
+    before = holders(office)
+    two_cards(office, "张小丰", "张小丰")
+    refused = office.check()
+    assert (refused["state"], refused["report"]["standing"]) == ("REFUSED", "MOVED")
+    assert holders(office) == before
+    subject = f"census:{refused['id']}"
+    assert tasks(office) == [{"kind": "CENSUS_CHANGED_AFTER_MONEY", "subject": subject}]
