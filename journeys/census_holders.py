@@ -9,11 +9,12 @@ from models.census_staging import name_mark, said_mark
 from models.db import new_id
 from models.sealing import blind_index, bound_to, seal
 from policies.census import FIELDS
-from policies.identity_number import read_id_no
+from policies.identity_number import born_on, read_id_no
 from policies.refusals import Refused
 
 MOBILE = re.compile(r"(?:\+?86)?(1[3-9]\d{9})")
 LANDLINE = re.compile(r"(?:0\d{2,3})?[2-8]\d{6,7}")
+ORNAMENTS = re.compile(r"[\s()（）-]")
 MANGLED = re.compile(r"\d(\.\d+)?[eE]\+?\d+")
 SEX = {"1": "1", "男": "1", "M": "1", "2": "2", "女": "2", "F": "2"}
 
@@ -46,7 +47,7 @@ def _sealed_holder(
     problems = [problem] if problem else []
     number, flaw = read_identity(id_no)
     contact, dialled = read_phone(phone)
-    birthday = read_birthday(number[6:14] if number else born)
+    birthday = born_on(number) if number else read_birthday(born)
     if flaw:
         problems.append(f"{flaw}@id_no")
     if phone and contact == "NONE":
@@ -88,7 +89,7 @@ def read_identity(text: str) -> tuple[str, str]:
 
 def read_phone(text: str) -> tuple[str, str]:
     """MOBILE, LANDLINE or NONE, and the number without its ornaments."""
-    bare = re.sub(r"[\s()（）-]", "", text)
+    bare = ORNAMENTS.sub("", text)
     if found := MOBILE.fullmatch(bare):
         return "MOBILE", found[1]
     return ("LANDLINE" if LANDLINE.fullmatch(bare) else "NONE"), bare

@@ -5,7 +5,7 @@ from itertools import count
 from pathlib import Path
 from time import perf_counter
 
-from simulator.old_cards import TABLES, write
+from simulator.old_cards import TABLES, cards, write
 from tests.benchmarks.ground import Ground
 from tests.benchmarks.measure import Bench, Figure, in_turns
 from tests.old_dump import an_office
@@ -18,7 +18,7 @@ def run(ground: Ground) -> list[Figure]:
     """Accounts a second, ours and COPY's; the check before the release is not counted."""
     with tempfile.TemporaryDirectory() as place:
         dump = Path(place) / "dump"
-        write(dump, ACCOUNTS)
+        write(dump, cards(ACCOUNTS))
         series = in_turns(lambda: released(dump), lambda: by_copy(ground, dump), ground.rounds(3))
     return [
         Figure(

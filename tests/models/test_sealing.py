@@ -1,6 +1,8 @@
 """What is sealed opens unchanged and in its own place only; a key that is retired leaves nothing
 behind, however often the work is killed."""
 
+import base64
+import hmac
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +38,18 @@ def ring() -> Iterator[None]:
 @pytest.fixture(params=[AES, SM4], ids=["aes", "sm4"])
 def key(request: pytest.FixtureRequest, ring: None) -> None:
     sealing.use_keys({"k": request.param}, INDEX)
+
+
+def test_the_blind_index_is_hmac_sha256_of_the_plain_form(ring: None) -> None:
+    """Stored indexes find their people only while this stays what it is."""
+    for index_key in (INDEX, "C" * 43 + "="):
+        sealing.use_keys({"k": AES}, index_key)
+        secret = base64.b64decode(index_key)
+        for number in ("99010119750309123X", " 99010119750309123x "):
+            expected = hmac.digest(secret, b"99010119750309123X", "sha256")
+            assert sealing.blind_index(number) == expected
+        said = hmac.digest(secret, b"fingerprint\0said", "sha256")
+        assert sealing.fingerprint(b"said") == said
 
 
 def test_it_opens_in_its_own_place(key: None) -> None:
