@@ -6,7 +6,7 @@ from uuid import UUID
 
 from marshmallow import Schema, fields, validate
 
-from api.fields import fen, on_day, said, sha256
+from api.fields import KeyHeader, fen, on_day, said, sha256
 from api.guard import current_actor, guarded, public
 from api.routes import Routes
 from api.surroundings import clock, counterparts
@@ -154,12 +154,14 @@ def list_all() -> list[dict[str, Any]]:
 
 @blp.route(HOME, methods=["POST"])
 @guarded("filing:draft")
+@blp.arguments(KeyHeader, location="headers")
 @blp.arguments(Draft)
 @blp.response(200, FilingOut)
-def draft(wish: dict[str, Any]) -> dict[str, Any]:
+def draft(headers: dict[str, Any], wish: dict[str, Any]) -> dict[str, Any]:
     """Draft a filing"""
     wanted = Wanted(**wish | {"scenes": frozenset(wish["scenes"])})
-    return filings.draft_filing(current_actor(), counterparts(), wanted)
+    key = headers["idempotency_key"]
+    return filings.draft_filing(current_actor(), counterparts(), wanted, key)
 
 
 @blp.route(f"{HOME}/<uuid:filing_id>/submission", methods=["PUT"])

@@ -1,11 +1,12 @@
 """Filing an exception with the health department, recording its answer, and showing it to the
 public (GZ-6)."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session as Db
 
 from config import today
@@ -15,11 +16,12 @@ from models.db import ReadSession, Session
 from models.filing import PrepayFiling, Publication
 from models.hospital import Hospital
 from policies.access import Actor
+from policies.digest import digest
 from policies.filed_exception import ELDERLY, Filed, Scene
 from policies.filing_duties import Shown, duties
 from policies.packs import Rules, rules_of
 from policies.refusal_texts import words_of
-from policies.refusals import NotFound, Refused
+from policies.refusals import Conflict, NotFound, Refused
 
 SHOWN = (
     "id",
@@ -49,31 +51,27 @@ class Wanted:
     balance_limit_fen: int | None = None
     authority: str = ""
 
+    def hash(self) -> str:
+        """Recognises the same wish."""
+        return digest(asdict(self) | {"scenes": sorted(self.scenes)})
 
-def draft_filing(actor: Actor, outside: Counterparts, wanted: Wanted) -> dict[str, Any]:
-    """Write a filing; an elderly group without an age gets the law's (D-04).
+
+def draft_filing(actor: Actor, outside: Counterparts, wanted: Wanted, key: str) -> dict[str, Any]:
+    """Write a filing; an elderly group without an age gets the law's (D-04). The same key is the
+    same draft, with another wish it is a Conflict.
 
     Refused FILING_COVERS_NOTHING, FILING_AGE_TOO_LOW, FILING_AGE_MISSING.
     """
-    now = outside.now()
     if not wanted.scenes and not wanted.groups:
         raise Refused("FILING_COVERS_NOTHING")
     with Session.begin() as db:
-        filing = PrepayFiling(
-            hospital_id=actor.hospital_id,
-            state=Filed.DRAFTED,
-            scenes=sorted(wanted.scenes),
-            groups=_groups(db, actor.hospital_id, wanted, today(now)),
-            top_up_limit_fen=wanted.top_up_limit_fen,
-            balance_limit_fen=wanted.balance_limit_fen,
-            authority=wanted.authority,
-            drafted_by=actor.name,
-            drafted_at=now,
-        )
-        db.add(filing)
-        db.flush()
-        filing.start(db, at=now, by=actor.name)
-        _trail(db, actor, "prepay filing drafted", filing, now)
+        here = select(Hospital.id).where(Hospital.id == actor.hospital_id)
+        db.execute(here.with_for_update(key_share=True))  # one of two same requests waits here
+        filing = PrepayFiling.by_key(db, actor.hospital_id, actor.name, key)
+        if filing and filing.request_hash != wanted.hash():
+            raise Conflict("IDEMPOTENCY_CONFLICT")
+        if filing is None:
+            filing = _drafted(db, actor, wanted, key, outside.now())
     return view_filing(actor, filing.id)
 
 
@@ -254,6 +252,27 @@ def list_duties(actor: Actor, now: datetime) -> list[dict[str, Any]]:
         }
         for duty, words in owed
     ]
+
+
+def _drafted(db: Db, actor: Actor, wanted: Wanted, key: str, now: datetime) -> PrepayFiling:
+    filing = PrepayFiling(
+        hospital_id=actor.hospital_id,
+        state=Filed.DRAFTED,
+        scenes=sorted(wanted.scenes),
+        groups=_groups(db, actor.hospital_id, wanted, today(now)),
+        top_up_limit_fen=wanted.top_up_limit_fen,
+        balance_limit_fen=wanted.balance_limit_fen,
+        authority=wanted.authority,
+        drafted_by=actor.name,
+        drafted_at=now,
+        client_key=key,
+        request_hash=wanted.hash(),
+    )
+    db.add(filing)
+    db.flush()
+    filing.start(db, at=now, by=actor.name)
+    _trail(db, actor, "prepay filing drafted", filing, now)
+    return filing
 
 
 def _groups(db: Db, hospital_id: UUID, wanted: Wanted, day: date) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -17,6 +17,7 @@ from policies.refusals import NotFound
 class PrepayFiling(Machine, Base):
     """One filing with the health department. What it covers is never changed: a new filing instead.
 
+    ``client_key`` is the Idempotency-Key of the draft, ``request_hash`` recognises what it said.
     ``groups``: ``code``, ``name`` and ``min_age`` of each. ``document_no`` and ``authority`` are
     those of the health department's answer; its last day is ``expires_on``, if it has one.
     """
@@ -24,6 +25,7 @@ class PrepayFiling(Machine, Base):
     __tablename__ = "prepay_filing"
     __table_args__ = (
         Index(None, "hospital_id", "state"),
+        UniqueConstraint("hospital_id", "drafted_by", "client_key"),
         CheckConstraint("checked_by IS NULL OR checked_by <> drafted_by", name="two_people"),
         CheckConstraint(
             "state <> 'APPROVED' OR (approved_on IS NOT NULL AND document_no IS NOT NULL)",
@@ -50,6 +52,8 @@ class PrepayFiling(Machine, Base):
     authority: Mapped[str] = mapped_column(Text)
     drafted_by: Mapped[str] = mapped_column(Text)
     drafted_at: Mapped[datetime] = mapped_column(Moment)
+    client_key: Mapped[str] = mapped_column(Text)
+    request_hash: Mapped[str] = mapped_column(Text)
     checked_by: Mapped[str | None] = mapped_column(Text)
     submitted_at: Mapped[datetime | None] = mapped_column(Moment)
     approved_on: Mapped[date | None]
@@ -63,6 +67,13 @@ class PrepayFiling(Machine, Base):
         if filing := db.scalar(query.with_for_update()):
             return filing
         raise NotFound("FILING_UNKNOWN")
+
+    @classmethod
+    def by_key(cls, db: Session, hospital_id: UUID, drafted_by: str, key: str) -> Self | None:
+        """The draft that this caller's key made, if it made one."""
+        return db.scalar(
+            select(cls).filter_by(hospital_id=hospital_id, drafted_by=drafted_by, client_key=key)
+        )
 
     @classmethod
     def of(cls, db: Session, hospital_id: UUID) -> list[Self]:

@@ -52,6 +52,8 @@ class StoredMoney:
             authority="市卫生健康局",
             drafted_by="test",
             drafted_at=self.at,
+            client_key=f"draft-{self.serial}",
+            request_hash="",
             approved_on=date(2025, 6, 20),
             document_no=f"备{self.serial}",
             **self.own,

@@ -1,6 +1,8 @@
 """Filing an exception, two people and the authority's answer, and what the public sees (GZ-6)."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import partial
 
 import pytest
 
@@ -28,7 +30,7 @@ def duties(clinic: Clinic) -> list[tuple[str, str]]:
 
 
 def test_from_draft_to_approval_by_two_people_and_a_document(clinic, house):
-    drafted = clinic.maker.post(FILINGS, F1)
+    drafted = clinic.maker.post(FILINGS, F1, key="draft-0001")
     assert (drafted["state"], drafted["groups"]) == ("DRAFTED", [ELDERLY | {"min_age": 60}])
     path = f"{FILINGS}/{drafted['id']}"
     assert clinic.maker.try_("PUT", f"{path}/submission").code == "PERMISSION_MISSING"
@@ -53,9 +55,22 @@ def test_from_draft_to_approval_by_two_people_and_a_document(clinic, house):
     assert [row["what"].rpartition(" ")[2] for row in trail] == ["drafted", "submitted", "answered"]
 
 
+def test_a_draft_is_made_once_for_each_key(clinic):
+    with ThreadPoolExecutor(4) as pool:
+        press = partial(clinic.maker.try_, "POST", FILINGS, F1, key="draft-0001")
+        told = [each.result() for each in [pool.submit(press) for _ in range(4)]]
+    assert {answer.status for answer in told} == {200}
+    assert [each["id"] for each in clinic.maker.get(FILINGS)] == [told[0].body["id"]]
+    for draft in (F1 | {"authority": "另一家"}, F1 | {"scenes": ["EMERGENCY"]}):
+        no = clinic.maker.try_("POST", FILINGS, draft, key="draft-0001")
+        assert (no.status, no.code) == (409, "IDEMPOTENCY_CONFLICT")
+    clinic.maker.post(FILINGS, F1, key="draft-0002")
+    assert len(clinic.maker.get(FILINGS)) == 2
+
+
 def test_who_drafts_does_not_agree_in_any_role(clinic):
     both = clinic.house.staff("FINANCE_MAKER", "FINANCE_HEAD", kind="DESK", ward="")
-    path = f"{FILINGS}/{both.post(FILINGS, F1)['id']}"
+    path = f"{FILINGS}/{both.post(FILINGS, F1, key='draft-0001')['id']}"
     no = both.try_("PUT", f"{path}/submission")
     assert (no.status, no.code) == (422, "SAME_PERSON_FORBIDDEN")
     assert clinic.head.put(f"{path}/submission")["state"] == "SUBMITTED"
@@ -71,13 +86,14 @@ def test_who_drafts_does_not_agree_in_any_role(clinic):
     ],
 )
 def test_a_filing_that_cannot_be_is_refused(clinic, changed, code):
-    no = clinic.maker.try_("POST", FILINGS, F1 | changed)
+    no = clinic.maker.try_("POST", FILINGS, F1 | changed, key="draft-0001")
     assert (no.status, no.code) == (422, code)
     assert clinic.maker.get(FILINGS) == []
 
 
 def test_a_higher_age_stands_as_it_was_filed(clinic):
-    (group,) = clinic.maker.post(FILINGS, F1 | {"groups": [ELDERLY | {"min_age": 65}]})["groups"]
+    changed = F1 | {"groups": [ELDERLY | {"min_age": 65}]}
+    (group,) = clinic.maker.post(FILINGS, changed, key="draft-0001")["groups"]
     assert group["min_age"] == 65
 
 
