@@ -6,9 +6,12 @@ A task is a function of a journey: first the hospital's counterparts, then the j
 """
 
 import argparse
+import asyncio
 import inspect
 import re
+import signal
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -84,7 +87,23 @@ SWEEPS: Mapping[str, tuple[str, Task]] = {
 A sweep finds what was lost: everything that it does is harmless to do twice.
 """
 
-CONCURRENCY = 4
+ASK_NOBODY = frozenset(
+    {
+        "check_daily_bills",
+        "complete_turnovers",
+        "correct_daily_bills",
+        "forget_proofs",
+        "make_charge_months",
+        "make_daily_bills",
+        "prove_ledger",
+        "sweep_notices",
+    }
+)
+"""Sweeps that no counterpart can keep waiting; they go into the queue of the quick."""
+
+CONCURRENCY, QUICK_CONCURRENCY = 4, 2
+"""Slots for jobs of any kind, and besides them for those that ask nobody outside: a counterpart
+that takes ten seconds soon holds the former, and what has arrived must be booked nevertheless."""
 SHANGHAI_AHEAD = 8
 MAINTENANCE_QUEUE = "builtin"
 STALLED_AFTER = 60
@@ -130,6 +149,25 @@ def worker(
     return app
 
 
+async def work(app: procrastinate.App) -> None:
+    """Work in all slots until SIGTERM or SIGINT, then let running jobs end, 30 seconds at most."""
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(CONCURRENCY + QUICK_CONCURRENCY))
+    options: Any = {
+        "delete_jobs": "successful",
+        "shutdown_graceful_timeout": 30,
+        "install_signal_handlers": False,
+    }
+    quick = [queue.QUICK, MAINTENANCE_QUEUE]
+    async with app.open_async(), asyncio.TaskGroup() as group:
+        running = [
+            group.create_task(app.run_worker_async(queues=queues, concurrency=slots, **options))
+            for slots, queues in ((CONCURRENCY, None), (QUICK_CONCURRENCY, quick))
+        ]
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(stop, lambda: [slots.cancel() for slots in running])
+
+
 def all_tasks() -> dict[str, Task]:
     """Every name that a job may carry."""
     return {**TASKS, **{name: task for name, (_, task) in SWEEPS.items()}}
@@ -149,7 +187,9 @@ def for_every_hospital(name: str) -> None:
     """Queue one sweep a hospital; one that still waits is not queued twice."""
     with Session.begin() as db:
         for hospital_id in db.scalars(select(Hospital.id)):
-            queue.defer(db, name, hospital_id=str(hospital_id), once=f"{name}:{hospital_id}")
+            one = {"hospital_id": str(hospital_id), "once": f"{name}:{hospital_id}"}
+            quick = queue.QUICK if name in ASK_NOBODY else queue.DEFAULT
+            queue.defer(db, name, queue=quick, **one)
 
 
 def run(task: Task, arguments: Mapping[str, Any], counterparts_of: CounterpartsOf) -> None:
@@ -205,9 +245,7 @@ def main() -> None:
     if once:
         run_due(counterparts_of, lambda: settings.now() - settings.clock_shift)
         return
-    worker(settings.database_url, counterparts_of).run_worker(
-        concurrency=CONCURRENCY, delete_jobs="successful", shutdown_graceful_timeout=30
-    )
+    asyncio.run(work(worker(settings.database_url, counterparts_of)))
 
 
 _DUE = """

@@ -8,6 +8,9 @@ from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import JobDeferrer
 from sqlalchemy.orm import Session
 
+DEFAULT, QUICK = "default", "quick"
+"""Queues. ``QUICK``: jobs that ask nobody outside; every worker has slots for them alone."""
+
 _app = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 _clock_shift = timedelta()
 
@@ -26,20 +29,23 @@ def defer(
     once: str | None = None,
     at: datetime | None = None,
     priority: int = 0,
+    queue: str = DEFAULT,
     **arguments: Any,
 ) -> None:
     """Queue ``task(**arguments)`` in the caller's transaction; arguments are JSON (ids as text).
 
     ``lock``: jobs of one lock run one after another. ``once``: dropped when a job with that key
     already waits. ``at``: not before this moment. ``priority``: of what is due the
-    highest goes first. The tasks themselves are in ``jobs.py``.
+    highest goes first. ``queue``: DEFAULT or QUICK. The tasks themselves are in ``jobs.py``.
     """
     if once is None:
-        _configured(db, task, lock=lock, at=at, priority=priority).defer(**arguments)
+        _configured(db, task, lock=lock, at=at, priority=priority, queue=queue).defer(**arguments)
         return
     try:
         with db.begin_nested():  # a twin in the queue must not spoil the caller's transaction
-            _configured(db, task, lock=lock, once=once, at=at, priority=priority).defer(**arguments)
+            _configured(
+                db, task, lock=lock, once=once, at=at, priority=priority, queue=queue
+            ).defer(**arguments)
     except AlreadyEnqueued:
         return
 
@@ -52,11 +58,13 @@ def _configured(
     at: datetime | None,
     once: str | None = None,
     priority: int = 0,
+    queue: str = DEFAULT,
 ) -> JobDeferrer:
     # db.connection() inside the savepoint: SQLAlchemy sets the savepoint only when it is asked.
     return _app.configure_task(
         task,
         allow_unknown=True,
+        queue=queue,
         lock=lock,
         queueing_lock=once,
         priority=priority,

@@ -1,7 +1,11 @@
 """The queue: a job exists with its row, runs when due, and waits when nobody answers."""
 
+import asyncio
+import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +19,7 @@ from sqlalchemy import Engine, text
 import jobs
 from models.db import Session, new_id
 from models.hospital import Hospital
-from models.queue import defer, use_clock_shift
+from models.queue import QUICK, defer, use_clock_shift
 from policies.outcome import NoAnswer
 
 ROOT = Path(__file__).parent.parent
@@ -153,6 +157,45 @@ def test_a_sweep_is_queued_once_for_every_hospital(hospital_id: UUID) -> None:
         args = db.scalars(text("SELECT args->>'hospital_id' FROM procrastinate_jobs")).all()
         hospitals = db.scalars(text("SELECT id::text FROM hospital")).all()
     assert sorted(args) == sorted(hospitals)
+
+
+def test_what_asks_nobody_is_done_while_the_outside_holds_all_other_slots(
+    hospital_id: UUID, engine: Engine
+) -> None:
+    """The quick job comes last, and lets the slow ones go; then the worker is told to stop."""
+    all_taken, done, heard = threading.Barrier(jobs.CONCURRENCY + 1), threading.Event(), []
+
+    def slow(outside: Any, thing_id: UUID) -> None:
+        all_taken.wait(30)
+        heard.append(done.wait(30))
+
+    def quick(outside: Any, thing_id: UUID) -> None:
+        try:
+            all_taken.wait(30)
+            done.set()
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with Session.begin() as db:
+        for _ in range(jobs.CONCURRENCY):
+            defer(db, "slow", hospital="H", thing_id=str(new_id()))
+        defer(db, "quick", hospital="H", thing_id=str(new_id()), queue=QUICK)
+    url = engine.url.render_as_string(hide_password=False).replace("+psycopg", "")
+    asyncio.run(jobs.work(jobs.worker(url, outside_of, {"slow": slow, "quick": quick})))
+    assert heard == [True] * jobs.CONCURRENCY
+    assert [row for row in waiting() if row[0] in ("slow", "quick")] == []
+
+
+def test_a_sweep_that_asks_nobody_waits_behind_no_counterpart(hospital_id: UUID) -> None:
+    for name in ("sweep_notices", "sweep_orders"):
+        jobs.for_every_hospital(name)
+    with Session() as db:
+        found = db.execute(text("SELECT DISTINCT task_name, queue_name FROM procrastinate_jobs"))
+        assert sorted(map(tuple, found)) == [
+            ("sweep_notices", QUICK),
+            ("sweep_orders", "default"),
+        ]
+    assert jobs.SWEEPS.keys() >= jobs.ASK_NOBODY
 
 
 def test_the_worker_does_what_waits_and_tries_again(hospital_id: UUID, engine: Engine) -> None:
