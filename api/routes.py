@@ -38,6 +38,11 @@ class Routes(Blueprint):
         super().__init__(*args, **kwargs)
         self._prepare_doc_cbks.append(_tell_access_and_problems)
 
+    def arguments(self, schema: Any, **about: Any) -> Any:
+        """Read what came by this schema; one object of it for all requests, not one for each."""
+        one = schema() if isinstance(schema, type) else schema
+        return super().arguments(one, **about)
+
     def sheet(self, view: View) -> View:
         """Say that the view answers with a table, as CSV or for Excel."""
         for kind in TYPES.values():
