@@ -10,6 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session as Db
 
+from config import today
 from journeys.counterparts import Counterparts
 from models.audit import audit
 from models.campaign import CampaignState, NoticeCampaign, PublicNotice, WrongNumber
@@ -18,6 +19,7 @@ from models.hospital import setting
 from models.message import MessageState
 from models.queue import defer
 from models.sealing import blind_index
+from models.work_item import open_item
 from notifications.many import Word, tell_all
 from policies.access import Actor
 from policies.campaign import NoticeChannel, check_complete
@@ -64,6 +66,33 @@ FROM message m JOIN prepay_account p ON p.patient_id = m.patient_id
 WHERE m.hospital_id = :hospital_id AND m.template = :template
   AND m.state IN ('SENT', 'DELIVERED', 'FAILED') AND m.attempts > 0
 ON CONFLICT (hospital_id, key) DO NOTHING
+"""
+
+_PUBLIC = """
+INSERT INTO contact_attempt (id, hospital_id, account_id, key, at, channel, result, by, note)
+SELECT gen_random_uuid(), m.hospital_id, p.id, 'public:' || n.campaign_id || ':' || p.id,
+       greatest(m.created_at, min(n.from_on)::timestamp AT TIME ZONE 'Asia/Shanghai'),
+       'PUBLIC_NOTICE', 'UNDELIVERED', 'system', ''
+FROM public_notice n
+JOIN message m ON m.hospital_id = n.hospital_id
+    AND m.key = 'campaign:' || n.campaign_id || ':' || m.patient_id
+JOIN prepay_account p ON p.patient_id = m.patient_id
+WHERE n.hospital_id = :hospital_id AND n.from_on <= :today
+  AND m.template = :template AND m.state = 'FAILED' AND m.answer = 'NO_ROUTE'
+GROUP BY n.campaign_id, m.id, p.id
+ON CONFLICT (hospital_id, key) DO NOTHING
+"""
+
+_UNREACHED = """
+SELECT c.id, count(*) FILTER (WHERE m.state = 'FAILED') AS people
+FROM notice_campaign c
+JOIN message m ON m.hospital_id = :hospital_id AND m.template = :template
+              AND starts_with(m.key, 'campaign:' || c.id || ':')
+WHERE c.hospital_id = :hospital_id AND NOT EXISTS (
+    SELECT FROM work_item w WHERE w.hospital_id = :hospital_id
+      AND w.kind = 'CAMPAIGN_UNREACHED' AND w.subject = 'campaign:' || c.id)
+GROUP BY c.id
+HAVING bool_or(m.state = 'FAILED') AND NOT bool_or(m.state IN ('QUEUED', 'SENDING', 'UNKNOWN'))
 """
 
 _WRONG = """
@@ -190,10 +219,28 @@ def send_campaign(
 
 
 def note_attempts(outside: Counterparts, hospital_id: UUID) -> int:
-    """Count what campaigns reached nobody with as evidence of having tried (GZ-8.1)."""
+    """Count what campaigns reached nobody with as evidence of having tried (GZ-8.1), and give the
+    service desk each campaign's list of those whom it did not reach, once.
+
+    To whom no way leads, the campaign's public notice is the attempt.
+    """
+    now = outside.now()
+    found = {"hospital_id": hospital_id, "template": TEMPLATE}
     with Session.begin() as db:
-        found = {"hospital_id": hospital_id, "template": TEMPLATE}
-        return int(db.execute(text(_ATTEMPTS), found).rowcount)  # type: ignore[attr-defined]
+        for campaign in db.execute(text(_UNREACHED), found).mappings():
+            open_item(
+                db,
+                hospital_id=hospital_id,
+                kind="CAMPAIGN_UNREACHED",
+                subject=f"campaign:{campaign['id']}",
+                at=now,
+                note="有持卡人没有收到这次通知：名单见这次通知的人员清单（状态FAILED）。"
+                "请查找新的联系方式；没有联系方式的，请把通知公示",
+                facts={"people": campaign["people"]},
+            )
+        noted = db.execute(text(_ATTEMPTS), found).rowcount  # type: ignore[attr-defined]
+        public = db.execute(text(_PUBLIC), found | {"today": today(now)})
+        return int(noted) + int(public.rowcount)  # type: ignore[attr-defined]
 
 
 def wrong_number(actor: Actor, outside: Counterparts, phone: str) -> dict[str, Any]:

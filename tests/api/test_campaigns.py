@@ -233,6 +233,51 @@ def test_what_nobody_reacted_to_is_evidence(
     assert (attempt.channel, attempt.result, attempt.by) == ("SMS", "NO_ANSWER", "system")
 
 
+def unreached(house: House) -> list[tuple[str, int]]:
+    """The tasks of the service desk: which campaign, how many people."""
+    query = "SELECT subject, facts FROM work_item WHERE hospital_id = :h AND kind = :kind"
+    found = rows(query, h=house.hospital_id, kind="CAMPAIGN_UNREACHED")
+    return [(row["subject"], row["facts"]["people"]) for row in found]
+
+
+@pytest.mark.clause("GZ-8.1", "T1")
+def test_who_cannot_be_reached_is_a_task_and_the_public_notice_is_the_attempt(
+    house: House, maker: StaffClient, head: StaffClient, hotline: str, run
+) -> None:
+    with_phone(house, 5_000)
+    nobody = holder(house, phone=False)
+    cards = {old_card(house, fen, SINCE, patient=nobody) for fen in (600, 700)}
+    campaign = draft(maker)
+    head.post(f"/v1/campaigns/{campaign}/send")
+    outside = counterparts(house.simulator, "GZ01", house.code, house.now, "http://127.0.0.1:9")
+
+    def noted() -> int:
+        return campaigns_journey.note_attempts(outside, house.hospital_id)
+
+    assert campaigns_journey.send_campaign(outside, house.hospital_id, UUID(campaign)) == 2
+    assert (noted(), unreached(house)) == (0, [])  # nothing has left yet
+    run()
+    later = f"{(house.now() + timedelta(days=3)).astimezone(SHANGHAI).date()}"
+    path = f"/v1/campaigns/{campaign}/public-notices"
+    maker.post(path, BOARD | {"place": "大厅", "from_on": later})
+    noted()
+    assert unreached(house) == [(f"campaign:{campaign}", 1)]
+    assert public_attempts(house) == []
+    for place in ("示范医院公众号", "官网"):
+        maker.post(path, BOARD | {"place": place})
+    assert (noted(), noted()) == (2, 0)
+    assert {each.account_id for each in public_attempts(house)} == cards
+    assert {each.result for each in public_attempts(house)} == {"UNDELIVERED"}
+    assert len(unreached(house)) == 1
+    assert head.get("/v1/prepay/clearance/board")["funnel"]["contacted"] == 1
+
+
+def public_attempts(house: House) -> list[ContactAttempt]:
+    with Session() as db:
+        mine = db.query(ContactAttempt).filter_by(hospital_id=house.hospital_id)
+        return mine.filter_by(channel="PUBLIC_NOTICE").all()
+
+
 def test_a_stopped_campaign_tells_nobody_else_and_can_go_on(
     house: House, maker: StaffClient, head: StaffClient, hotline: str, run
 ) -> None:

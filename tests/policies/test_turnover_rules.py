@@ -10,6 +10,7 @@ from policies.packs import rules_of
 from policies.refusals import Refused
 from policies.turnover import (
     Attempt,
+    ContactChannel,
     Proof,
     Reason,
     Result,
@@ -125,6 +126,7 @@ def test_claims_never_exceed_the_room_and_waste_none_of_it(room, advances):
 def test_every_reason_and_channel_has_words():
     words = list_words()
     assert set(words["reasons"]) == set(Reason)
+    assert set(words["channels"]) == {*ContactChannel, "PUBLIC_NOTICE"}
     assert len(words["header"]) == 8
 
 
