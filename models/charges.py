@@ -1,7 +1,6 @@
 """What a stay cost, line by line as the HIS reported it: append-only, by month, entered in sets."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -10,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Numeric, Text, func, select
 from sqlalchemy import Sequence as SqlSequence
 from sqlalchemy import cast as sql_cast
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.db import Base, Moment
@@ -69,18 +68,20 @@ class ChargeLine(Base):
 
     def as_charge(self, inpatient_no: str) -> Charge:
         """The line as it was reported for the stay with this number."""
-        said: dict[str, Any] = {
-            field.name: getattr(self, field.name, inpatient_no) for field in fields(Charge)
-        }
+        said: dict[str, Any] = {name: getattr(self, name, inpatient_no) for name in Charge._fields}
         return Charge(**said)
 
 
 class ChargeSource(Base):
-    """Every line ever taken and where it is: the key that a partitioned table cannot hold."""
+    """Every line ever taken and where it is: the key that a partitioned table cannot hold.
+
+    Like a line it holds no foreign key to its hospital: only ``ingest`` writes it, for stays that
+    it found in that hospital and locked.
+    """
 
     __tablename__ = "charge_source"
 
-    hospital_id: Mapped[UUID] = mapped_column(ForeignKey("hospital.id"), primary_key=True)
+    hospital_id: Mapped[UUID] = mapped_column(primary_key=True)
     source_line_id: Mapped[str] = mapped_column(Text, primary_key=True)
     content: Mapped[bytes] = mapped_column(LargeBinary)
     occurred_on: Mapped[date]
@@ -103,7 +104,7 @@ def ingest(
     if not lines:
         return {}
     call = func.ingest_charges(
-        hospital_id, source_event_id, at, today, sql_cast(list(lines), JSONB)
+        hospital_id, source_event_id, at, today, sql_cast(list(lines), JSON)
     ).table_valued("place", "verdict")
     return dict(db.execute(select(call.c.place, call.c.verdict)).all())
 

@@ -1,0 +1,16 @@
+"""A batch of charge lines is joined by hashes, and asks for its hospital once instead of a line."""
+
+from pathlib import Path
+
+from alembic import op
+from sqlalchemy import text
+
+revision = "0020"
+down_revision = "0019"
+
+SQL = Path(__file__).parents[1] / "sql"
+
+
+def upgrade() -> None:
+    op.drop_constraint(op.f("fk_charge_source_hospital_id"), "charge_source")
+    op.execute(text((SQL / "0050_lines.sql").read_text("utf8")))
