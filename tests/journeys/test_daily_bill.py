@@ -200,6 +200,24 @@ def test_everybody_in_the_house_has_exactly_one_list_a_day(day: HisDay) -> None:
         assert bills_of.missing(db, day.hospital_id, THE_3RD) == []
 
 
+def test_charged_after_leaving_the_running_total_still_holds_the_whole_stay(day: HisDay) -> None:
+    inside, gone = day.admit(), day.admit(admitted_at=shanghai(2025, 6, 27))
+    day.leave(gone, left_at=shanghai(2025, 7, 2, 9))
+    day.charge(
+        line(inside.inpatient_no),
+        *(line(gone.inpatient_no, occurred_at=f"2025-{on}T08:00:00+08:00")
+          for on in ("06-28", "07-01", "07-03")),
+    )  # fmt: skip
+    day.morning_after(THE_3RD)
+    assert day.make_bills(THE_3RD) == 2
+    totals = {
+        bill.admission_id: (bill.total_fen, bill.running_total_fen)
+        for bill in day.bills()
+        if bill.day == THE_3RD
+    }
+    assert totals == {inside.id: (8546, 8546), gone.id: (8546, 3 * 8546)}
+
+
 def test_a_settled_stay_still_gets_the_list_of_its_last_day(day: HisDay) -> None:
     stay = day.admit()
     day.charge(line(stay.inpatient_no))
