@@ -1,6 +1,6 @@
 """Turnover to the treasury and what comes after, over HTTP (GZ-8.2, GZ-8.3)."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -203,6 +203,20 @@ def test_the_three_readings_stand_side_by_side(house: House, maker: StaffClient)
         ("TOPUP_LOT", 2, 1_300),
         ("FOUND_UNRETURNABLE", 0, 0),
     ]
+
+
+@pytest.mark.clause("GZ-8.2", "T3")
+def test_by_top_up_a_lot_is_old_until_midnight_in_shanghai(
+    house: House, maker: StaffClient
+) -> None:
+    """Of one account: paid a second before the day that is three years ago, and as it began."""
+    card = old_card(house, 1_000, OLD)
+    for key, fen, seconds in (("before", 70, 59), ("after", 5, 60)):
+        paid_at = datetime(2022, 12, 30, 15, 59, tzinfo=UTC) + timedelta(seconds=seconds)
+        collect(house.hospital_id, key, str(card), fen, kind=PREPAY, paid_at=paid_at)
+    give_up(maker, card)
+    batch = draft(maker, reading="TOPUP_LOT").body
+    assert accounts_of(maker, batch) == {card: 1_070}
 
 
 def test_a_list_that_changed_is_not_approved(

@@ -1,17 +1,15 @@
 """The first schema: the queue's tables, ours, then the functions and triggers of sql/."""
 
-from pathlib import Path
-
 import procrastinate.schema
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from models.migrations.sql_files import run, run_files
+
 revision = "0001"
 down_revision = None
 
-
-SQL = Path(__file__).parents[1] / "sql"
 FILES = ("0001_ledger.sql", "0003_audit.sql", "0010_charges.sql", "0011_daily_bill.sql")
 
 
@@ -1470,13 +1468,4 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("state <> 'WITHDRAWN'"),
     )
-    for name in FILES:
-        run((SQL / name).read_text("utf8"))
-
-
-def run(statements: str) -> None:
-    """Several statements at once, as they stand: SQLAlchemy would read a colon as a parameter."""
-    connection = op.get_bind().connection.driver_connection
-    if connection is None:
-        raise RuntimeError("there is no connection to migrate over")
-    connection.execute(statements)
+    run_files(*FILES)

@@ -1,15 +1,13 @@
 """Unreturnable balances, turnover to the treasury, advances and what is claimed back (GZ-8)."""
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from models.migrations.sql_files import run_files
+
 revision = "0006"
 down_revision = "0005"
-
-SQL = Path(__file__).parents[1] / "sql"
 
 
 def upgrade() -> None:
@@ -277,4 +275,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("claim_id", "advance_id", name=op.f("pk_claim_item")),
     )
     op.create_index(op.f("ix_claim_item_advance_id"), "claim_item", ["advance_id"], unique=False)
-    op.execute(sa.text((SQL / "0020_turnover.sql").read_text("utf8")))
+    run_files("0020_turnover.sql")

@@ -1,15 +1,14 @@
 """The census of old cards: imports, findings, old top-ups, spends and refunds, and the set functions."""
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from models.migrations.sql_files import run_files
+
 revision = "0007"
 down_revision = "0006"
 
-SQL = Path(__file__).parent.parent / "sql"
 FILES = ("0007_census_reading.sql", "0007_census_checks.sql", "0007_census_load.sql")
 
 
@@ -106,13 +105,4 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['import_id'], ['census_import.id'], name=op.f('fk_census_finding_import_id')),
     sa.PrimaryKeyConstraint('import_id', 'no', name=op.f('pk_census_finding'))
     )
-    for name in FILES:
-        run((SQL / name).read_text("utf8"))
-
-
-def run(statements: str) -> None:
-    """Several statements at once, as they stand: SQLAlchemy would read a colon as a parameter."""
-    connection = op.get_bind().connection.driver_connection
-    if connection is None:
-        raise RuntimeError("there is no connection to migrate over")
-    connection.execute(statements)
+    run_files(*FILES)
