@@ -21,7 +21,7 @@ CREATE TABLE bench_lot AS
 SELECT balance, gen_random_uuid() AS id, (ARRAY['WECHAT', 'WECHAT', 'CASH', 'CARD'])[1 + n % 4]
     AS channel, '4200' || balance || n AS number, NULL::uuid AS order_id,
     timestamptz '2025-12-20 12:00+08' - (1 + (balance * 37 + n * 91) % 500) * interval '1 day'
-    AS paid_at, 1 + (balance * 7919 + n * 31) % 20000 AS fen
+    AS paid_at, 1 + (balance * 7919::bigint + n * 31) % 20000 AS fen
 FROM generate_series(1, {BALANCES}) balance, generate_series(1, 1 + balance % 5) n
 """  # noqa: S608  (a number of ours)
 READ = (
