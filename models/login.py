@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.db import Base, Moment, new_id, rows
+from models.db import Base, Moment, named_at_once, new_id
 
 TRIES = 5
 LOCKED_FOR = timedelta(minutes=15)
@@ -154,7 +154,7 @@ def digest(secret: str) -> bytes:
 
 
 _STAFF = """
-WITH proof AS (INSERT INTO proof_seen VALUES (:proof, now()) ON CONFLICT DO NOTHING RETURNING 1)
+WITH proof AS (INSERT INTO proof_seen VALUES (%(proof)s, now()) ON CONFLICT DO NOTHING RETURNING 1)
 SELECT EXISTS (SELECT FROM proof) AS fresh,
        h.code AS hospital, h.id AS hospital_id, s.id AS staff_id, s.staff_no, s.password_due_at,
        d.id AS device_id, d.kind, d."window", d.thumbprint,
@@ -164,39 +164,40 @@ SELECT EXISTS (SELECT FROM proof) AS fresh,
   JOIN hospital h ON h.id = l.hospital_id
   JOIN staff s ON s.id = l.staff_id AND s.disabled_at IS NULL
   JOIN device d ON d.id = l.device_id AND d.revoked_at IS NULL
- WHERE l.id = :id AND l.revoked_at IS NULL AND l.ends_at > :now
+ WHERE l.id = %(id)s AND l.revoked_at IS NULL AND l.ends_at > %(now)s
 """
 
 _PATIENT = """
 SELECT h.code AS hospital, h.id AS hospital_id, b.id AS binding_id, b.openid, b.patient_id,
        ARRAY(SELECT c.patient_id || ' ' || scope
                FROM consent c, unnest(c.scopes) scope
-              WHERE c.binding_id = b.id AND c.withdrawn_at IS NULL AND c.ends_at > :now) AS consents
+              WHERE c.binding_id = b.id AND c.withdrawn_at IS NULL
+                AND c.ends_at > %(now)s) AS consents
   FROM login_session l
   JOIN hospital h ON h.id = l.hospital_id
   JOIN wechat_binding b ON b.id = l.binding_id AND b.active
- WHERE l.id = :id AND l.revoked_at IS NULL AND l.ends_at > :now
+ WHERE l.id = %(id)s AND l.revoked_at IS NULL AND l.ends_at > %(now)s
 """
 
 _HIS = """
 SELECT h.code AS hospital, h.id AS hospital_id, k.id AS id, k.system, k.secret_sealed
   FROM his_key k JOIN hospital h ON h.id = k.hospital_id
- WHERE h.code = :hospital AND k.key_id = :key_id AND k.retired_at IS NULL
+ WHERE h.code = %(hospital)s AND k.key_id = %(key_id)s AND k.retired_at IS NULL
 """
 
 
 def staff_in(session_id: UUID, now: datetime, proof: bytes) -> dict[str, Any] | None:
     """What the session of a staff member means now: roles, wards, device; None when it means
     nothing any more. The request's proof is noted; ``fresh``: it was never here before."""
-    return next(iter(rows(_STAFF, id=session_id, now=now, proof=proof)), None)
+    return next(iter(named_at_once(_STAFF, id=session_id, now=now, proof=proof)), None)
 
 
 def patient_in(session_id: UUID, now: datetime) -> dict[str, Any] | None:
     """What the session of a WeChat account means now: the patient it is bound to, and live
     consents."""
-    return next(iter(rows(_PATIENT, id=session_id, now=now)), None)
+    return next(iter(named_at_once(_PATIENT, id=session_id, now=now)), None)
 
 
 def his_key(hospital: str, key_id: str) -> dict[str, Any] | None:
     """The live signing key of this name, its secret still sealed."""
-    return next(iter(rows(_HIS, hospital=hospital, key_id=key_id)), None)
+    return next(iter(named_at_once(_HIS, hospital=hospital, key_id=key_id)), None)

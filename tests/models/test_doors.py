@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from models.db import ReadSession, Session, assert_nothing_open, at_once, new_id
+from models.db import ReadSession, Session, assert_nothing_open, at_once, named_at_once, new_id
 from models.hospital import Hospital
 from tests.sim_process import wait_until
 
@@ -72,6 +72,11 @@ def test_a_line_that_dies_in_its_statement_is_thrown_away(engine: Engine) -> Non
     with pytest.raises(OperationalError):
         at_once("SELECT pg_terminate_backend(pg_backend_pid())")
     assert at_once("SELECT %s::text", "alive") == [("alive",)]
+
+
+def test_one_statement_with_names_on_both_sides(engine: Engine) -> None:
+    twice = "SELECT %(word)s::text AS said, %(word)s::text AS again"
+    assert named_at_once(twice, word="alive") == [{"said": "alive", "again": "alive"}]
 
 
 def _hospital(code: str) -> Hospital:
