@@ -125,8 +125,8 @@ class DailyBill(Schema):
     before_total_fen = fields.Integer(required=True, allow_none=True)
     by_category = fields.List(fields.Nested(ClassTotal), required=True)
     read_aloud = fields.String(required=True)
-    lines = fields.List(fields.Nested(Line), required=True)
     questions = fields.List(fields.Nested(LineQuestion), required=True)
+    lines = fields.List(fields.Nested(Line), required=True)
 
 
 class WhichVersion(Schema):
@@ -192,7 +192,8 @@ def bills(admission_id: UUID) -> list[dict[str, Any]]:
 def bill(which: dict[str, Any], admission_id: UUID, day: date) -> Response:
     """Read one day's bill"""
     actor = current_actor()
-    return as_they_are(bill_reading.read_bill(actor, admission_id, day, which["version"], clock()))
+    found, lines = bill_reading.read_bill(actor, admission_id, day, which["version"], clock())
+    return as_they_are(found, lines=lines)
 
 
 @blp.route("/v1/admissions/<uuid:admission_id>/daily-bills/<date:day>/questions", methods=["POST"])

@@ -58,9 +58,15 @@ def as_sheet(content: bytes, name: str) -> Response:
     return answer
 
 
-def as_they_are(view: dict[str, Any]) -> Response:
-    """Write JSON values without a schema's dump for each: ten times faster for a list of lines."""
-    return current_app.response_class(current_app.json.dumps(view), mimetype="application/json")
+def as_they_are(view: dict[str, Any], **written: str) -> Response:
+    """Write JSON values without a schema's dump for each: ten times faster for a list of lines.
+
+    ``written``: members that are JSON already; they come last.
+    """
+    text = current_app.json.dumps(view, separators=(",", ":"))
+    for name, value in written.items():
+        text = f'{text[:-1]},"{name}":{value}}}'
+    return current_app.response_class(f"{text}\n", mimetype="application/json")
 
 
 def _tell_access_and_problems(

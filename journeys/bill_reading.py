@@ -1,40 +1,55 @@
 """Somebody opens a daily bill: its lines in plain words; that it was opened is noted (CQ-5.3)."""
 
-from collections import Counter
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.orm import Session as Db
 
 from config import SHANGHAI
-from journeys.patient_scope import stay_for
-from models.admission import Admission
+from journeys.patient_scope import reach, stay_for
 from models.daily_bill import DailyBill
-from models.db import ReadSession, Session
+from models.db import ReadSession, Session, named_at_once
 from models.patient import Patient
 from policies.access import Actor
-from policies.bill_words import Spoken, category_name, estimate_note, level_words, read_aloud
+from policies.bill_words import (
+    OTHER_CATEGORY,
+    Spoken,
+    category_name,
+    estimate_note,
+    line_words,
+    read_aloud,
+)
 from policies.refusals import NotFound
 
-# The bill, its lines and questions and what it is compared with, in one round trip. Rows leave
-# PostgreSQL as JSON carries them: a line is neither computed nor converted after this.
-BILL = text("""
-    WITH bill AS (
+# The stay if the reader may see it, its bill, lines and questions and what it is compared with, in
+# one round trip. The lines leave PostgreSQL as the text that the answer carries: nothing computes,
+# converts or writes a line after this. ``->>`` of an unknown class or level is NULL.
+_BILL: LiteralString = """
+    WITH stay AS (
+        SELECT id, patient_id, inpatient_no, ward_name, bed FROM admission
+        WHERE hospital_id = %(hospital)s AND id = %(stay)s
+            AND (%(patients)s::uuid[] IS NULL OR patient_id = ANY (%(patients)s::uuid[]))
+            AND (%(wards)s::text[] IS NULL OR ward = ANY (%(wards)s::text[]))
+    ), bill AS (
         SELECT * FROM daily_bill
-        WHERE hospital_id = :hospital AND admission_id = :stay AND day = :day
-            AND version = coalesce(:version, version)
+        WHERE hospital_id = %(hospital)s AND admission_id = (SELECT id FROM stay)
+            AND day = %(day)s AND version = coalesce(%(version)s::bigint, version)
         ORDER BY version DESC LIMIT 1
     ), before AS (
         SELECT * FROM daily_bill
-        WHERE hospital_id = :hospital AND admission_id = :stay AND day = :day - 1
+        WHERE hospital_id = %(hospital)s AND admission_id = (SELECT id FROM stay)
+            AND day = %(day)s::date - 1
         ORDER BY version DESC LIMIT 1
     ), insured AS (
         SELECT id FROM insurance_encounter
-        WHERE hospital_id = :hospital AND admission_id = :stay AND state <> 'CANCELLED'
+        WHERE hospital_id = %(hospital)s AND admission_id = (SELECT id FROM stay)
+            AND state <> 'CANCELLED'
+    ), words AS MATERIALIZED (
+        SELECT %(words)s::jsonb -> 'categories' AS categories,
+            %(words)s::jsonb -> 'levels' AS levels
     ), line AS (
         SELECT line.seq,
             to_char(line.occurred_at AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD HH24:MI:SS')
@@ -51,33 +66,43 @@ BILL = text("""
             (fee.verdict ->> 'first_share')::bigint AS first_share_fen,
             (fee.verdict ->> 'in_scope')::bigint AS in_scope_fen,
             line.department_name, line.doctor_name, line.reverses IS NOT NULL AS reversal,
-            line.seq = ANY (bill.added_seqs) AS added
+            line.seq = ANY (bill.added_seqs) AS added,
+            coalesce(words.categories ->> line.category, words.categories ->> %(other)s)
+                AS category_name,
+            coalesce(words.levels ->> line.insurance_level, '') AS level_words
         FROM bill
-        JOIN charge_line line ON line.admission_id = :stay AND line.occurred_on = :day
+        CROSS JOIN words
+        JOIN charge_line line ON line.admission_id = %(stay)s AND line.occurred_on = %(day)s
             AND line.seq = ANY (bill.line_seqs)
         LEFT JOIN insurance_uploaded_fee fee ON fee.encounter_id = (SELECT id FROM insured)
             AND fee.line = line.source_line_id AND fee.state = 'UPLOADED'
         ORDER BY line.occurred_at, line.seq
+    ), class_now AS (
+        SELECT category, sum(amount_fen)::bigint AS total_fen FROM line GROUP BY category
     ), class_before AS (
         SELECT line.category, sum(line.amount_fen)::bigint AS total_fen
         FROM before
-        JOIN charge_line line ON line.admission_id = :stay AND line.occurred_on = :day - 1
-            AND line.seq = ANY (before.line_seqs)
+        JOIN charge_line line ON line.admission_id = %(stay)s
+            AND line.occurred_on = %(day)s::date - 1 AND line.seq = ANY (before.line_seqs)
         GROUP BY line.category
     ), question AS (
         SELECT id, line_seq, text, asked_at, answer, answered_at FROM bill_question
-        WHERE admission_id = :stay AND day = :day
+        WHERE admission_id = (SELECT id FROM stay) AND day = %(day)s
         ORDER BY asked_at, id
     )
-    SELECT bill.id, bill.version, bill.made_at, bill.opened_at, bill.items_hash, bill.line_count,
+    SELECT stay.patient_id, stay.inpatient_no, stay.ward_name, stay.bed,
+        bill.id, bill.version, bill.made_at, bill.opened_at, bill.items_hash, bill.line_count,
         cardinality(bill.added_seqs) AS added_count, bill.total_fen, bill.running_total_fen,
         bill.deposit_held_fen, bill.estimated_personal_fen, before.total_fen AS before_total_fen,
         EXISTS (SELECT FROM insured) AS insured, patient.name_sealed,
-        (SELECT json_agg(line) FROM line) AS lines,
+        (SELECT string_agg(row_to_json(line)::text, ',') FROM line) AS lines,
+        (SELECT json_object_agg(category, total_fen) FROM class_now) AS classes,
         (SELECT json_object_agg(category, total_fen) FROM class_before) AS classes_before,
         (SELECT json_agg(question) FROM question) AS questions
-    FROM bill JOIN patient ON patient.id = :patient LEFT JOIN before ON true
-""")
+    FROM stay JOIN patient ON patient.id = stay.patient_id
+        LEFT JOIN bill ON true LEFT JOIN before ON true
+"""
+BILL: LiteralString = " ".join(_BILL.split())  # psycopg keeps no longer one than 4,096 characters
 
 
 def list_bills(actor: Actor, admission_id: UUID) -> list[dict[str, Any]]:
@@ -110,47 +135,43 @@ def read_bill(
     day: date,
     version: int | None,
     now: Callable[[], datetime],
-) -> dict[str, Any]:
-    """One version of a day's list, the latest if none is named, ready to be written as JSON.
+) -> tuple[dict[str, Any], str]:
+    """One version of a day's list, the latest if none is named: the bill, ready to be written as
+    JSON, and its lines, which are JSON already.
 
     That a patient or a consenting relative opened it is noted the first time; staff leave no mark.
     """
-    with ReadSession() as db:
-        stay = stay_for(db, actor, admission_id, "VIEW")
-        bill = _find(db, stay, day, version)
+    bill = _find(actor, admission_id, day, version)
     if actor.may("own:read") and bill["opened_at"] is None:
         bill["opened_at"] = _note_opening(bill["id"], actor, now())
-    lines = [
-        {
-            **line,
-            "category_name": category_name(line["category"]),
-            "level_words": level_words(line["insurance_level"]),
-        }
-        for line in bill["lines"] or ()
-    ]
-    by_category = _by_category(lines, bill["classes_before"] or {})
-    return {
-        **_head(stay, day, bill),
+    by_category = _by_category(bill["classes"] or {}, bill["classes_before"] or {})
+    view = {
+        **_head(admission_id, day, bill),
         "insured": bill["insured"],
         "before_total_fen": bill["before_total_fen"],
         "by_category": by_category,
         "read_aloud": _aloud(day, bill, by_category),
-        "lines": lines,
         "questions": [_question(question) for question in bill["questions"] or ()],
     }
+    return view, f"[{bill['lines'] or ''}]"
 
 
-def _find(db: Db, stay: Admission, day: date, version: int | None) -> dict[str, Any]:
-    which = {
-        "hospital": stay.hospital_id,
-        "stay": stay.id,
-        "patient": stay.patient_id,
-        "day": day,
-        "version": version,
-    }
-    if found := db.execute(BILL, which).mappings().first():
-        return dict(found)
-    raise NotFound("DAILY_BILL_UNKNOWN", day=day.isoformat())
+def _find(actor: Actor, admission_id: UUID, day: date, version: int | None) -> dict[str, Any]:
+    found = named_at_once(
+        BILL,
+        hospital=actor.hospital_id,
+        stay=admission_id,
+        day=day,
+        version=version,
+        words=line_words(),
+        other=OTHER_CATEGORY,
+        **reach(actor, "VIEW"),
+    )
+    if not found:
+        raise NotFound("ADMISSION_UNKNOWN")
+    if found[0]["id"] is None:
+        raise NotFound("DAILY_BILL_UNKNOWN", day=day.isoformat())
+    return found[0]
 
 
 def _note_opening(bill_id: UUID, actor: Actor, at: datetime) -> datetime | None:
@@ -161,30 +182,27 @@ def _note_opening(bill_id: UUID, actor: Actor, at: datetime) -> datetime | None:
         return db.scalar(select(DailyBill.opened_at).where(DailyBill.id == bill_id))
 
 
-def _by_category(lines: list[dict[str, Any]], before: dict[str, int]) -> list[dict[str, Any]]:
+def _by_category(now: dict[str, int], before: dict[str, int]) -> list[dict[str, Any]]:
     """The totals of each class today and the day before: what has become more, and what less."""
-    now: Counter[str] = Counter()
-    for line in lines:
-        now[line["category"]] += line["amount_fen"]
     return [
         {
             "category": code,
             "name": category_name(code),
-            "total_fen": now[code],
+            "total_fen": now.get(code, 0),
             "before_fen": before.get(code, 0),
         }
         for code in sorted(now.keys() | before.keys())
     ]
 
 
-def _head(stay: Admission, day: date, bill: dict[str, Any]) -> dict[str, Any]:
-    patient = Patient(id=stay.patient_id, name_sealed=bill["name_sealed"])
+def _head(admission_id: UUID, day: date, bill: dict[str, Any]) -> dict[str, Any]:
+    patient = Patient(id=bill["patient_id"], name_sealed=bill["name_sealed"])
     return {
-        "admission_id": str(stay.id),
-        "inpatient_no": stay.inpatient_no,
+        "admission_id": str(admission_id),
+        "inpatient_no": bill["inpatient_no"],
         "patient_name": patient.masked_name,
-        "ward_name": stay.ward_name,
-        "bed": stay.bed,
+        "ward_name": bill["ward_name"],
+        "bed": bill["bed"],
         "day": day.isoformat(),
         "version": bill["version"],
         "corrected": bill["version"] > 1,

@@ -1,5 +1,6 @@
 """The daily bill in words that anybody understands, read or read aloud (CQ-5.3, GZ-20); pure."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -9,6 +10,7 @@ from typing import Any
 
 import yaml
 
+OTHER_CATEGORY = "14"
 TEXTS = Path(__file__).parent / "texts" / "daily_bill.yaml"
 
 
@@ -30,12 +32,15 @@ class Spoken:
 def category_name(code: str) -> str:
     """The name of a class of charges, as 化验费; an unknown code is 其他费用."""
     names: Mapping[str, str] = _texts()["categories"]
-    return names.get(code, names["14"])
+    return names.get(code, names[OTHER_CATEGORY])
 
 
-def level_words(level: str) -> str:
-    """甲, 乙 or 丙, and what that means for the patient's purse."""
-    return str(_texts()["levels"].get(level, ""))
+@cache
+def line_words() -> str:
+    """What stands beside a line, as JSON for the statement that writes the lines: the names of the
+    classes (``categories``) and what 甲, 乙 or 丙 means for the patient's purse (``levels``)."""
+    texts = _texts()
+    return json.dumps({"categories": texts["categories"], "levels": texts["levels"]})
 
 
 def estimate_note(estimated_personal_fen: int | None) -> str:

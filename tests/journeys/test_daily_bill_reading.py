@@ -1,5 +1,6 @@
 """A daily bill is opened, read, asked about and answered, and printed for those without a phone."""
 
+import json
 from datetime import date, timedelta
 
 import pytest
@@ -59,7 +60,8 @@ def billed(day: HisDay, *lines: dict, **slip) -> Admission:
 
 
 def read(day: HisDay, actor: Actor, stay: Admission, version: int | None = None) -> dict:
-    return bill_reading.read_bill(actor, stay.id, THE_3RD, version, day.now)
+    bill, lines = bill_reading.read_bill(actor, stay.id, THE_3RD, version, day.now)
+    return {**bill, "lines": json.loads(lines)}
 
 
 def test_a_bill_says_everything_about_a_line(day: HisDay) -> None:
@@ -227,6 +229,13 @@ def test_a_nurse_reads_the_bills_of_the_own_ward_only(day: HisDay) -> None:
     stay = billed(day, line(""))
     with pytest.raises(NotFound, match="ADMISSION_UNKNOWN"):
         read(day, nurse(day, "W2"), stay)
+
+
+def test_no_word_of_a_line_breaks_its_json(day: HisDay) -> None:
+    odd = 'a"b\\c/d%s\u2028"}]'
+    stay = billed(day, line("", item_name=odd))
+    (shown,) = read(day, nurse(day), stay)["lines"]
+    assert shown["item_name"] == odd
 
 
 def test_a_whole_real_day_is_read(day: HisDay) -> None:

@@ -1,5 +1,6 @@
 """The words of a daily bill, as they are shown and spoken."""
 
+import json
 from datetime import date
 
 import pytest
@@ -8,7 +9,7 @@ from policies.bill_words import (
     Spoken,
     category_name,
     estimate_note,
-    level_words,
+    line_words,
     read_aloud,
     spoken_yuan,
 )
@@ -34,8 +35,9 @@ def test_every_class_and_level_has_words() -> None:
     assert category_name("01") == "床位费"
     assert len({category_name(code) for code in CATEGORIES}) == 14
     assert category_name("99") == "其他费用"
-    assert all(level_words(level) for level in LEVELS)
-    assert level_words("") == ""
+    words = json.loads(line_words())
+    assert words["categories"] == {code: category_name(code) for code in CATEGORIES}
+    assert all(words["levels"][level] for level in LEVELS)
 
 
 def test_an_estimate_says_that_it_is_one() -> None:
