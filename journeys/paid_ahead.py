@@ -21,7 +21,7 @@ from models.patient import Patient
 from models.payment_order import PaymentOrder, Purpose
 from models.receipt import Receipt
 from payments import orders
-from payments.collection import Payment, may_pay_by, place, wish_of
+from payments.collection import Payment, claim_all_due, may_pay_by, place, wish_of
 from policies.access import Actor
 from policies.digest import digest
 from policies.money_kind import NEEDS_APPROVAL, VERSION, Claim, Exclusion, Money, kind_of
@@ -328,13 +328,7 @@ def _claimed(
         raise Refused("EXCLUSION_NEEDS_APPROVAL")
     if plan.state != AheadState.OPEN:
         raise Refused("PLAN_NOT_OPEN")
-    due = plan.price_fen - PaymentOrder.pending_fen(db, plan.id, Purpose.PAID_AHEAD)
-    if payment.amount_fen != due:
-        raise Refused("AMOUNT_IS_NOT_WHAT_IS_DUE", due_fen=due)
-    order = orders.claim(db, wish, outside.now())
-    if order.channel != "WECHAT":
-        orders.paid(db, order, outside.now(), by=actor.name)
-    return order
+    return claim_all_due(db, wish, plan.price_fen, outside.now())
 
 
 def _price_of_use(plan: PaidAhead, used: int, amount_fen: int | None) -> int:

@@ -20,7 +20,7 @@ from models.receipt import Receipt
 from models.refund import Refund, RefundState
 from models.visit import Visit, VisitItem, VisitState
 from payments import orders, refunds
-from payments.collection import Payment, may_pay_by, place, wish_of
+from payments.collection import Payment, claim_all_due, may_pay_by, place, wish_of
 from policies.access import Actor
 from policies.digest import digest
 from policies.refusals import Conflict, NotFound, Refused
@@ -192,14 +192,8 @@ def _claimed(
         return order
     if visit.state != VisitState.OPEN:
         raise Refused("VISIT_NOT_OPEN")
-    due = sum(item.amount_fen for item in visit.items(db))
-    due -= PaymentOrder.pending_fen(db, visit.id, Purpose.VISIT)
-    if payment.amount_fen != due:
-        raise Refused("AMOUNT_IS_NOT_WHAT_IS_DUE", due_fen=due)
-    order = orders.claim(db, wish, outside.now())
-    if order.channel != "WECHAT":
-        orders.paid(db, order, outside.now(), by=actor.name)
-    return order
+    total_fen = sum(item.amount_fen for item in visit.items(db))
+    return claim_all_due(db, wish, total_fen, outside.now())
 
 
 def _rejected(db: Db, refund_id: UUID) -> bool:

@@ -1,11 +1,13 @@
-"""How somebody wants to pay, who may take money by which route, and placing the order at its
-channel.
+"""How somebody wants to pay, who may take money by which route, the order for all that is due, and
+placing an order at its channel.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+from sqlalchemy.orm import Session as Db
 
 from models.payment_order import PaymentOrder, Purpose, Route
 from payments import (
@@ -15,7 +17,7 @@ from payments import (
 from payments.channels.wechat import WeChatPay
 from payments.orders import Wish
 from policies.access import Actor
-from policies.refusals import Forbidden
+from policies.refusals import Forbidden, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,22 @@ def wish_of(
         payer_openid=actor.openid,
         slip_no=payment.slip_no,
     )
+
+
+def claim_all_due(db: Db, wish: Wish, due_fen: int, now: datetime) -> PaymentOrder:
+    """Claim the order that pays at once and exactly what is due, under the caller's lock on the
+    subject; what needs no channel is there and booked.
+
+    An open order may be paid at any moment, so its money is due no more. Refused
+    AMOUNT_IS_NOT_WHAT_IS_DUE.
+    """
+    due_fen -= PaymentOrder.pending_fen(db, wish.subject_id, wish.purpose)
+    if wish.amount_fen != due_fen:
+        raise Refused("AMOUNT_IS_NOT_WHAT_IS_DUE", due_fen=due_fen)
+    order = orders.claim(db, wish, now)
+    if order.channel != "WECHAT":
+        orders.paid(db, order, now, by=wish.asked_by)
+    return order
 
 
 def place(
