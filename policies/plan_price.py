@@ -1,4 +1,6 @@
-"""What the used part of a course or contract costs, and what comes back: by plan price (GZ-9)."""
+"""What the used part of a course or contract costs: by plan price (GZ-9). What comes back is the
+money that no use has spent, and the ledger knows it.
+"""
 
 
 def used_fen(price_fen: int, units: int, used: int) -> int:
@@ -14,8 +16,3 @@ def used_fen(price_fen: int, units: int, used: int) -> int:
 def next_unit_fen(price_fen: int, units: int, used: int) -> int:
     """What the next part costs when ``used`` parts are used already."""
     return used_fen(price_fen, units, used + 1) - used_fen(price_fen, units, used)
-
-
-def refundable_fen(price_fen: int, units: int, used: int) -> int:
-    """What is left of the price: T5 of GZ-9, 6,000.00 yuan for 10, 4 used, leave 3,600.00."""
-    return price_fen - used_fen(price_fen, units, used)
