@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 from environs import Env
+from marshmallow.validate import Range
 from psycopg.conninfo import conninfo_to_dict
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -133,6 +134,11 @@ class Settings:
     """Where the heads of the audit trails are kept, outside the database; empty: nowhere."""
     trusted_proxies: int = 0
     """How many reverse proxies of ours stand in front and add to X-Forwarded-For."""
+    database_connections: int = 20
+    """The most that this process opens to PostgreSQL."""
+    outside_at_once: int = 4
+    """How many requests of this process may wait for somebody outside at a time; jobs are not
+    counted, they have a number of their own."""
 
     def now(self) -> datetime:
         """The one clock, in UTC: real time, or in a rehearsal real time moved by whole days."""
@@ -165,6 +171,8 @@ def read_settings() -> Settings:
         metrics_addresses=tuple(env.list("METRICS_ADDRESSES", ["127.0.0.1/32", "::1/128"])),
         audit_anchor_file=env.str("AUDIT_ANCHOR_FILE", ""),
         trusted_proxies=env.int("TRUSTED_PROXIES", 0),
+        database_connections=env.int("DATABASE_CONNECTIONS", 20, validate=Range(min=1)),
+        outside_at_once=env.int("OUTSIDE_AT_ONCE", 4, validate=Range(min=1)),
     )
     if settings.production:
         _refuse_unsafe(settings)

@@ -217,14 +217,12 @@ def run_due(
             run(known[job["task_name"]], job["args"], counterparts_of)
         except (NotNow, NoAnswer, Busy):
             again = now() + timedelta(seconds=wait_before(job["attempts"]))
-            _settle(
-                "procrastinate_retry_job_v2(:id, :at, NULL, NULL, NULL)", id=job["id"], at=again
-            )
+            _settle(job, "procrastinate_retry_job_v2(:id, :at, NULL, NULL, NULL)", at=again)
         except BaseException:
-            _settle("procrastinate_finish_job_v1(:id, 'failed', false)", id=job["id"])
+            _settle(job, "procrastinate_finish_job_v1(:id, 'failed', false)")
             raise
         else:
-            _settle("procrastinate_finish_job_v1(:id, 'succeeded', true)", id=job["id"])
+            _settle(job, "procrastinate_finish_job_v1(:id, 'succeeded', true)")
             done.append(job["task_name"])
     return done
 
@@ -236,7 +234,7 @@ def main() -> None:
     once = parser.parse_args().once
     settings = read_settings()
     logs.configure()
-    database.connect(settings.database_url)
+    database.connect(settings.database_url, connections=settings.database_connections)
     if settings.production:
         durability.refuse_forgetful()
     sealing.use_keys(settings.sealing_keys, settings.index_key)
@@ -249,26 +247,35 @@ def main() -> None:
 
 
 _DUE = """
-UPDATE procrastinate_jobs SET status = 'doing' WHERE id = (
+UPDATE procrastinate_jobs SET status = 'doing', worker_id = :worker WHERE id = (
   SELECT id FROM procrastinate_jobs job
   WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= :now)
     AND task_name = ANY(:known)
     AND NOT EXISTS (SELECT FROM procrastinate_jobs other
                     WHERE other.lock = job.lock AND other.status = 'doing')
   ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING id, task_name, args, attempts
+RETURNING id, task_name, args, attempts, worker_id
 """
+
+_LEAVE = "SELECT procrastinate_unregister_worker_v1(:worker)"
 
 
 def _claim(now: datetime, known: list[str]) -> dict[str, Any] | None:
+    """The next job, under a worker's name of its own: one without a name counts as stalled, and a
+    worker beside us would do it too."""
     with Session.begin() as db:
-        row = db.execute(text(_DUE), {"now": now, "known": known}).mappings().first()
-        return dict(row) if row else None
+        worker = db.scalar(text("SELECT worker_id FROM procrastinate_register_worker_v1()"))
+        values = {"now": now, "known": known, "worker": worker}
+        if row := db.execute(text(_DUE), values).mappings().first():
+            return dict(row)
+        db.execute(text(_LEAVE), values)
+    return None
 
 
-def _settle(call: str, **values: Any) -> None:
+def _settle(job: dict[str, Any], call: str, **values: Any) -> None:
     with Session.begin() as db:
-        db.execute(text(f"SELECT {call}"), values)
+        db.execute(text(f"SELECT {call}"), {"id": job["id"], **values})
+        db.execute(text(_LEAVE), {"worker": job["worker_id"]})
 
 
 def _job(task: Task, counterparts_of: CounterpartsOf) -> Callable[..., None]:

@@ -74,14 +74,21 @@ def id_of(number: str) -> UUID | None:
         return None
 
 
-def connect(url: str, *, pool_size: int = 10, timeout: float = 10) -> Engine:
-    """Bind both doors to a database URL (``postgresql://…``) and return the engine that writes."""
+KEPT_OPEN = 10
+"""Connections that stay open when nobody needs them."""
+
+
+def connect(url: str, *, connections: int = 20, timeout: float = 10) -> Engine:
+    """Bind both doors to a database URL (``postgresql://…``) and return the engine that writes.
+
+    At most so many ``connections`` are open; who gets none within ``timeout`` seconds is told so.
+    """
     global _reader
     url = url.replace("postgresql://", "postgresql+psycopg://", 1)
     engine = create_engine(
         url,
-        pool_size=pool_size,
-        max_overflow=pool_size,
+        pool_size=min(connections, KEPT_OPEN),
+        max_overflow=max(0, connections - KEPT_OPEN),
         pool_timeout=timeout,
         connect_args={"options": "-c timezone=UTC -c lock_timeout=15s"},
     )

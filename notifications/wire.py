@@ -7,7 +7,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
-from models.db import assert_nothing_open
+from models.waiting import outside
 from policies.outcome import NoAnswer, NotNow
 
 TIMEOUTS = (3.0, 15.0)
@@ -44,11 +44,11 @@ def send(
     NotNow UNREACHABLE when surely nothing was sent; NoAnswer when something may have been. The
     errors of ``requests`` go no further: their texts contain URLs, and those contain tokens.
     """
-    assert_nothing_open()
-    try:
-        return session.send(request, timeout=timeouts, allow_redirects=False)
-    except requests.RequestException as error:
-        outcome = silence(error)
+    with outside():
+        try:
+            return session.send(request, timeout=timeouts, allow_redirects=False)
+        except requests.RequestException as error:
+            outcome = silence(error)
     raise outcome
 
 

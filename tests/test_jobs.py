@@ -134,6 +134,30 @@ def test_who_got_no_answer_asks_again_later(hospital_id: UUID) -> None:
     assert seen.run(NOON + timedelta(seconds=6)) == ["one"]
 
 
+def test_what_is_done_at_once_is_not_stalled_for_a_worker_beside_it(hospital_id: UUID) -> None:
+    """The queue takes a job from a worker without a name or a sign of life."""
+    nameless = (
+        "SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing' AND worker_id IS NULL"
+    )
+    workers = "SELECT count(*) FROM procrastinate_workers"
+    met: list[tuple[int, int]] = []
+
+    def look(outside: Any, thing_id: UUID) -> None:
+        met.append((_count(nameless), _count(workers)))
+
+    with Session.begin() as db:
+        defer(db, "one", hospital="H", thing_id=str(new_id()))
+    before = _count(workers)
+    assert jobs.run_due(outside_of, lambda: NOON, {"one": look}) == ["one"]
+    assert met == [(0, before + 1)]
+    assert _count(workers) == before
+
+
+def _count(sql: str) -> int:
+    with Session() as db:
+        return int(db.scalar(text(sql)) or 0)
+
+
 def test_a_fault_of_ours_is_raised_and_kept(hospital_id: UUID) -> None:
     seen = Seen(ZeroDivisionError())
     with Session.begin() as db:

@@ -17,7 +17,7 @@ import requests
 from urllib3.exceptions import NewConnectionError
 
 from config import InsuranceSettings
-from models.db import assert_nothing_open
+from models.waiting import outside
 from payments.insurance.profile import Profile
 from policies.outcome import Declined, NoAnswer, NotNow
 
@@ -131,14 +131,14 @@ def _post(
     envelope: Mapping[str, Any],
     profile: Profile,
 ) -> Reply:
-    assert_nothing_open()
     body = json.dumps(envelope, ensure_ascii=False).encode()
     headers = headers | {"Content-Type": "application/json; charset=utf-8"}
     timeouts = (profile.connect_seconds, profile.answer_seconds)
     try:
-        answer = session.post(
-            url, data=body, headers=headers, timeout=timeouts, allow_redirects=False
-        )
+        with outside():
+            answer = session.post(
+                url, data=body, headers=headers, timeout=timeouts, allow_redirects=False
+            )
     except requests.ConnectTimeout as lost:
         raise NotNow("INSURANCE_UNREACHABLE", "connect timeout") from lost
     except requests.Timeout as lost:

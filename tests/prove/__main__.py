@@ -16,6 +16,7 @@ from rich.console import Console
 
 from tests.prove import (
     bill_night,
+    database_away,
     lost_yes,
     redis_away,
     refund_night,
@@ -35,6 +36,9 @@ SCENARIOS: dict[str, Callable[[int, int], list[Figure]]] = {
     "twice": twice.run,
     "lost_yes": lost_yes.run,
     "bill_night": bill_night.run,
+    "database_away": database_away.away,
+    "pool_exhausted": database_away.pool_exhausted,
+    "disk_full": database_away.disk_full,
     "variants": variants.run,
     "refunds": refund_night.run,
 }

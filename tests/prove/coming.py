@@ -111,7 +111,7 @@ def reverse(life: Life) -> None:
     """The HIS takes half a line back, sometimes all of it by two reversals in one batch."""
     mine = [
         (number, line)
-        for number, line in life.book.lines.items()
+        for number, line in life.book.lines_now()
         if line.stay == life.stay and line.quantity == 2
     ]
     if not mine:

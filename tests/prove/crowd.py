@@ -70,6 +70,11 @@ class Crowd:
         self._left = operations
         self._run([self._live] * self.threads, meanwhile)
 
+    def stop(self) -> None:
+        """Begin no further act."""
+        with self._lock:
+            self._left = 0
+
     def finish(self, meanwhile: Callable[[], None]) -> None:
         """Everybody goes home: what nobody answered is said again, every stay is settled, paid, and
         its refunds are given; in calm weather."""
@@ -146,7 +151,7 @@ def go_home(life: Life) -> None:
     for _ in range(6):
         if life.phase == "in house":
             leaving.leave(life)
-        if life.insured and not any(line.stay == life.stay for line in life.book.lines.values()):
+        if life.insured and not any(line.stay == life.stay for _, line in life.book.lines_now()):
             coming.charge(life)  # the platform settles no empty bill
         leaving.settle(life)
         if life.phase == "over" and refunding.tend(life, approve=True):

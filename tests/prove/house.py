@@ -21,7 +21,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -83,6 +83,18 @@ class Supervised(Children):
             argv, how = self._how[name]
             self.start(name, argv, **how)
         return ended
+
+    def away(self, name: str, how: int = signal.SIGKILL) -> None:
+        """Let it go by this signal, and not come back before ``back``."""
+        self.down.add(name)
+        if how != signal.SIGKILL:
+            self.now[name].send_signal(how)
+            self.now[name].wait()
+        self.end(name)
+
+    def back(self, name: str) -> None:
+        """Let it come back at the next mending."""
+        self.down.discard(name)
 
     def end(self, name: str) -> None:
         """SIGKILL to the whole group: systemd leaves nobody of a dead service behind either."""
@@ -230,8 +242,19 @@ class House:
 
 
 @contextlib.contextmanager
-def house(directory: Path, seed: int, weather: Weather = CALM) -> Iterator[House]:
-    """Everything started, the hospital founded; everything ended afterwards."""
+def house(
+    directory: Path,
+    seed: int,
+    weather: Weather = CALM,
+    *,
+    store: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[House]:
+    """Everything started, the hospital founded; everything ended afterwards.
+
+    ``store``: where PostgreSQL keeps its data, unless in the directory; ``settings``: environment
+    variables of the application besides those it needs.
+    """
     with Supervised(directory / "log") as children, Lines() as lines:
         api_port, outside_port = free_port(), free_port()
         laid = {
@@ -245,12 +268,14 @@ def house(directory: Path, seed: int, weather: Weather = CALM) -> Iterator[House
         url = f"http://127.0.0.1:{outside_port}"
         environment = os.environ | {
             "ENVIRONMENT": "development",
-            "DATABASE_URL": start_postgres(children, directory),
+            "DATABASE_URL": start_postgres(children, store or directory),
             "REDIS_URL": start_valkey(children, directory),
             "PUBLIC_BASE_URL": laid["door"].url,
             "CONNECTIONS_FILE": str(simulator / "connections.json"),
             "NO_PROXY": "127.0.0.1",
+            "OUTSIDE_AT_ONCE": str(THREADS // 2),
             **local.keys(directory / "keys.json"),
+            **(settings or {}),
         }
         here = House(
             children, directory, environment, laid, url, api_port, random.Random(f"{seed} kills")

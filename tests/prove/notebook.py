@@ -60,6 +60,10 @@ class Notebook:
     """admission id -> inpatient number."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def lines_now(self) -> list[tuple[str, Line]]:
+        """All lines by their number, as a copy: other threads go on writing."""
+        return list(self.lines.items())
+
     def paid_by_hand(self) -> Counter[tuple[str, str, Fen]]:
         """(stay, channel, fen) of all cash and card money whose taking was acknowledged."""
         return Counter(

@@ -33,8 +33,8 @@ class Counts:
     wrongs: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def met(self, status: int | None, code: str = "") -> None:
-        """One request came to this."""
+    def met(self, status: int | None, code: str = "", *, begun: float = 0.0) -> None:
+        """One request came to this; ``begun``: when it was sent, on the monotonic clock."""
         with self.lock:
             self.requests += 1
             self.no_answer += status is None
@@ -78,13 +78,15 @@ class Stubborn:
     def _until_answered(self, method: str, path: str, body: Any, more: dict[str, Any]) -> Answer:
         until, tries = time.monotonic() + PATIENCE_S, 0
         while time.monotonic() < until:
-            token = self.client.access_token
+            token, begun = self.client.access_token, time.monotonic()
             try:
                 answer = self.client.try_(method, path, body, **more)
             except requests.RequestException:
-                self.counts.met(None)
+                self.counts.met(None, begun=begun)
             else:
-                self.counts.met(answer.status, answer.code)
+                self.counts.met(answer.status, answer.code, begun=begun)
+                if answer.status == 503 and "retry-after" not in answer.headers:
+                    self.counts.wrong(f"503 {answer.code} does not say when to come back")
                 if answer.status == 500:
                     number = answer.headers.get("x-request-id", "?")
                     self.counts.wrong(

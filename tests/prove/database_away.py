@@ -1,0 +1,244 @@
+"""The scenarios ``database_away``, ``pool_exhausted`` and ``disk_full``: what everything stands on
+is away, taken, or full, while a crowd works. Everybody is told 503 and when to come back, nothing
+is half written, and it goes on by itself.
+"""
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from tests.prove.checker import Finding
+from tests.prove.outage import Script, Told, Ward, after, statuses, tell, ward, within, words
+from tests.prove.report import Figure
+
+AWAY_S = 30.0
+HELD_S = 20.0
+FULL_S = 10.0
+LONGEST_S = 17.0
+"""No answer may take longer: the pool's patience is 10 s, a lock's 15 s."""
+DISK_MIB = 224
+OPERATIONS = 600
+"""At least so many acts: the crowd works until everything is over."""
+
+
+@dataclass
+class Outage:
+    """What was seen of one: from when to when, and how long until it worked again."""
+
+    gone: float = 0.0
+    back: float = 0.0
+    told: list[Told] = field(default_factory=list)
+    first_yes_s: float = 0.0
+    first_job_s: float = 0.0
+
+    @property
+    def wrong(self) -> list[Told]:
+        """Answers that were not 503."""
+        return [one for one in self.told if one.status != 503]
+
+    @property
+    def longest_s(self) -> float:
+        """The slowest answer."""
+        return max((one.heard - one.sent for one in self.told), default=0.0)
+
+
+def away(seed: int, operations: int, seconds: float = AWAY_S) -> list[Figure]:
+    """PostgreSQL is shut down for so long, and then killed for so long."""
+    begun, operations = time.monotonic(), min(operations, OPERATIONS)
+    with ward(seed) as here:
+        outages: list[Outage] = []
+        here.play(_shut_and_killed(here, operations, seconds, outages))
+        found = here.check()
+    told = [one for outage in outages for one in outage.told]
+    wrong = sum(len(outage.wrong) for outage in outages)
+    longest = max(outage.longest_s for outage in outages)
+    return [
+        _figure(
+            "PostgreSQL away",
+            f"shut down for {seconds:.0f} s, then SIGKILL and away for {seconds:.0f} s, under a"
+            f" crowd of {here.crowd.threads} clients, {here.crowd.done} operations",
+            f"{wrong} of {len(told)} answers meanwhile not 503 ({statuses(told)}), the slowest"
+            f" after {longest:.1f} s; first success {_each(o.first_yes_s for o in outages)} s and"
+            f" first job {_each(o.first_job_s for o in outages)} s after it was back",
+            found,
+            seed,
+            begun,
+            bool(told) and not wrong and longest < LONGEST_S,
+        )
+    ]
+
+
+def pool_exhausted(seed: int, operations: int, seconds: float = HELD_S) -> list[Figure]:
+    """Two connections for each API process, and somebody holds a lock that every request needs."""
+    begun, operations = time.monotonic(), min(operations, OPERATIONS)
+    with ward(seed, settings={"DATABASE_CONNECTIONS": "2"}) as here:
+        outage = Outage()
+        here.play(_held(here, operations, seconds, outage))
+        found = here.check()
+    empty = sum(one.code == "POOL_EXHAUSTED" for one in outage.told)
+    return [
+        _figure(
+            "connection pool exhausted",
+            f"2 connections a process, {here.crowd.threads} clients, a table that all need locked"
+            f" for {seconds:.0f} s; {here.crowd.done} operations",
+            f"{len(outage.wrong)} of {len(outage.told)} answers meanwhile not 503"
+            f" ({statuses(outage.told)}), the slowest after {outage.longest_s:.1f} s; first success"
+            f" {outage.first_yes_s:.1f} s after the lock was gone",
+            found,
+            seed,
+            begun,
+            empty > 0 and not outage.wrong and outage.longest_s < LONGEST_S,
+        )
+    ]
+
+
+def disk_full(seed: int, operations: int, seconds: float = FULL_S) -> list[Figure]:
+    """PostgreSQL's data on a small tmpfs, which somebody fills to the last byte."""
+    if os.geteuid() != 0:
+        raise PermissionError("disk_full mounts a tmpfs: it must run as root")
+    begun, operations = time.monotonic(), min(operations, OPERATIONS)
+    with small_disk(DISK_MIB) as disk, ward(seed, store=disk) as here:
+        outage = Outage()
+        here.play(_filled(here, disk, operations, seconds, outage))
+        found = here.check()
+    told = [one for one in outage.told if one.status is None or one.status >= 500]
+    wrong = [one for one in told if one.status != 503]
+    return [
+        _figure(
+            "disk full",
+            f"PostgreSQL's data on a tmpfs of {DISK_MIB} MiB, filled to the last byte for"
+            f" {seconds:.0f} s after the first refusal; {here.crowd.done} operations",
+            f"{len(wrong)} of {len(told)} failures meanwhile not 503 ({statuses(told)}), the"
+            f" slowest answer after {outage.longest_s:.1f} s; first success"
+            f" {outage.first_yes_s:.1f} s after there was room again",
+            found,
+            seed,
+            begun,
+            bool(told) and not wrong and outage.longest_s < LONGEST_S,
+        )
+    ]
+
+
+@contextmanager
+def small_disk(mib: int) -> Iterator[Path]:
+    """A file system of its own; PermissionError where nobody may mount one."""
+    place = Path(tempfile.mkdtemp(prefix="xianzhen-disk-"))
+    size = f"size={mib}m,mode=0755"
+    mount = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        place.rmdir()
+        raise PermissionError("this machine lets nobody mount a tmpfs")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+        place.rmdir()
+
+
+def _shut_and_killed(here: Ward, operations: int, seconds: float, outages: list[Outage]) -> Script:
+    for number, how in enumerate((signal.SIGINT, signal.SIGKILL), start=1):
+        yield here.done(operations * number / 3)
+        here.house.children.away("postgres", how)
+        outage = Outage(gone=time.monotonic())
+        outages.append(outage)
+        yield after(seconds)
+        here.house.children.back("postgres")
+        outage.told = here.watch.during(outage.gone, time.monotonic())
+        yield within("PostgreSQL is back", lambda: _answers(here))
+        yield from _recovered(here, outage)
+    yield here.done(operations)
+
+
+def _held(here: Ward, operations: int, seconds: float, outage: Outage) -> Script:
+    yield here.done(operations / 3)
+    with here.house.database() as db:
+        db.execute("SET lock_timeout = '10s'")
+        with db.transaction():
+            db.execute("LOCK TABLE admission IN ACCESS EXCLUSIVE MODE")
+            outage.gone = time.monotonic()
+            yield after(seconds)
+            outage.told = here.watch.during(outage.gone, time.monotonic())
+    yield from _recovered(here, outage)
+    yield here.done(operations)
+
+
+def _filled(here: Ward, disk: Path, operations: int, seconds: float, outage: Outage) -> Script:
+    yield here.done(operations / 3)
+    filler, outage.gone = disk / "filler", time.monotonic()
+
+    def refused() -> bool:
+        _fill(filler)
+        told = here.watch.during(outage.gone, time.monotonic())
+        return any(one.status == 503 for one in told)
+
+    yield within("somebody is told that the disk is full", refused)
+    yield after(seconds)
+    outage.told = here.watch.during(outage.gone, time.monotonic())
+    filler.unlink()
+    yield within("PostgreSQL is back", lambda: _answers(here))
+    yield from _recovered(here, outage)
+    yield here.done(operations)
+
+
+def _recovered(here: Ward, outage: Outage) -> Script:
+    """Without anybody's help: requests are answered, and the worker does its jobs."""
+    outage.back, then = time.monotonic(), here.house.now()
+    yield within("requests succeed", lambda: here.watch.first_yes(outage.back) is not None)
+    outage.first_yes_s = here.watch.first_yes(outage.back) or 0.0
+
+    def working() -> bool:
+        with suppress(psycopg.OperationalError), here.house.database() as db:
+            asked = db.execute("SELECT 1 FROM message WHERE claimed_at > %s LIMIT 1", (then,))
+            return asked.fetchone() is not None
+        return False
+
+    yield within("the worker does jobs", working)
+    outage.first_job_s = time.monotonic() - outage.back
+
+
+def _answers(here: Ward) -> bool:
+    with suppress(psycopg.OperationalError), here.house.database() as db:
+        return db.execute("SELECT 1").fetchone() is not None
+    return False
+
+
+def _fill(filler: Path) -> None:
+    """Until not one byte more goes in."""
+    with filler.open("ab", buffering=0) as file, suppress(OSError):
+        for size in (1 << 20, 1 << 12, 1):
+            with suppress(OSError):
+                while True:
+                    file.write(b"\0" * size)
+
+
+def _each(seconds: Iterator[float]) -> str:
+    return " and ".join(f"{one:.1f}" for one in seconds)
+
+
+def _figure(
+    name: str,
+    faults: str,
+    seen: str,
+    found: list[Finding],
+    seed: int,
+    begun: float,
+    held: bool,
+) -> Figure:
+    tell(found)
+    return Figure(
+        name=name,
+        faults=faults,
+        must_hold="503 with Retry-After, none late; nothing half written; it goes on by itself",
+        figure=f"{seen}; {words(found)}",
+        seed=seed,
+        seconds=time.monotonic() - begun,
+        held=held and not found,
+    )
