@@ -2,17 +2,18 @@
 
 The rhythm is one row: each call takes the next turn. Failing calls are counted by slots: a call
 holds one while it is out, a success gives it back at once, a failure after a second. So there are
-never more failures in a second than slots, whoever asks and however often.
+never more failures in a second than slots, whoever asks and however often. A holder says again and
+again that it lives; the slot of one that died is free when its lease has run out.
 """
 
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Text, func, select, text, update
+from sqlalchemy import ForeignKey, Text, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.db import Base, Moment
+from models.db import Base, Moment, at_once
 
 
 class ChannelPace(Base):
@@ -31,7 +32,7 @@ class ChannelPace(Base):
 
 
 class FailureSlot(Base):
-    """One failing call at a time may hold it; free from ``free_at`` on."""
+    """One call at a time may hold it; free from ``free_at`` on, whoever ``holder`` was."""
 
     __tablename__ = "failure_slot"
 
@@ -39,76 +40,61 @@ class FailureSlot(Base):
     channel: Mapped[str] = mapped_column(Text, primary_key=True)
     no: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     free_at: Mapped[datetime] = mapped_column(Moment, server_default=func.clock_timestamp())
-
-
-_TURN = text(
-    """
-    UPDATE channel_pace pace
-    SET next_at = mine.turn + :step,
-        next_old_at = CASE WHEN :old THEN mine.turn + :old_step ELSE pace.next_old_at END
-    FROM (
-        SELECT greatest(clock_timestamp(), next_at, CASE WHEN :old THEN next_old_at END) AS turn
-        FROM channel_pace WHERE hospital_id = :hospital_id AND channel = :channel FOR UPDATE
-    ) mine
-    WHERE pace.hospital_id = :hospital_id AND pace.channel = :channel
-    RETURNING greatest(mine.turn - clock_timestamp(), interval '0')
-    """
-)
-_SLOT = text(
-    """
-    UPDATE failure_slot SET free_at = clock_timestamp() + :longest
-    WHERE hospital_id = :hospital_id AND channel = :channel AND no = (
-        SELECT no FROM failure_slot
-        WHERE hospital_id = :hospital_id AND channel = :channel AND free_at <= clock_timestamp()
-        ORDER BY free_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-    RETURNING no, free_at
-    """
-)
-
-
-def prepare(db: Session, hospital_id: UUID, channel: str, slots: int) -> None:
-    """Make the rows of a channel that was never asked before."""
-    of_channel = {"hospital_id": hospital_id, "channel": channel}
-    db.execute(insert(ChannelPace).values(**of_channel).on_conflict_do_nothing())
-    numbers = [{**of_channel, "no": no} for no in range(1, slots + 1)]
-    db.execute(insert(FailureSlot).values(numbers).on_conflict_do_nothing())
-
-
-def take_slot(
-    db: Session, hospital_id: UUID, channel: str, longest: timedelta
-) -> tuple[int, datetime] | None:
-    """A free slot and until when it is held at most; None when all are taken."""
-    values = {"hospital_id": hospital_id, "channel": channel, "longest": longest}
-    found = db.execute(_SLOT, values).one_or_none()
-    return (found.no, found.free_at) if found else None
-
-
-def give_back(
-    db: Session, hospital_id: UUID, channel: str, slot: tuple[int, datetime], after: timedelta
-) -> None:
-    """Free the slot so much later; nothing when it was held too long and is another's by now."""
-    no, until = slot
-    db.execute(
-        update(FailureSlot)
-        .where(
-            FailureSlot.hospital_id == hospital_id,
-            FailureSlot.channel == channel,
-            FailureSlot.no == no,
-            FailureSlot.free_at == until,
-        )
-        .values(free_at=func.clock_timestamp() + after)
-    )
+    holder: Mapped[UUID | None]
 
 
 def take_turn(
-    db: Session, hospital_id: UUID, channel: str, *, old: bool, step: timedelta, old_step: timedelta
-) -> timedelta:
-    """How long to wait until the turn that is now ours."""
-    pace = {"old": old, "step": step, "old_step": old_step}
-    found: timedelta = db.execute(
-        _TURN, {"hospital_id": hospital_id, "channel": channel, **pace}
-    ).scalar_one()
-    return found
+    hospital_id: UUID,
+    channel: str,
+    holder: UUID,
+    *,
+    old: bool,
+    step: timedelta,
+    old_step: timedelta,
+    slots: int,
+    lease: timedelta,
+) -> timedelta | None:
+    """Take a free slot and the next turn; how long to wait for it. None: every slot is held.
+
+    The slot is the holder's until ``lease`` after the turn.
+    """
+    wait: timedelta | None
+    ((wait,),) = at_once(
+        "SELECT take_turn(%s, %s, %s, %s, %s, %s, %s, %s)",
+        hospital_id,
+        channel,
+        holder,
+        old,
+        step,
+        old_step,
+        slots,
+        lease,
+    )
+    return wait
+
+
+def keep(hospital_id: UUID, channel: str, holder: UUID, lease: timedelta) -> None:
+    """The holder lives: the slot stays its own for another lease; nothing when it was lost."""
+    at_once(
+        "UPDATE failure_slot SET free_at = clock_timestamp() + %s"
+        " WHERE hospital_id = %s AND channel = %s AND holder = %s RETURNING no",
+        lease,
+        hospital_id,
+        channel,
+        holder,
+    )
+
+
+def give_back(hospital_id: UUID, channel: str, holder: UUID, after: timedelta) -> None:
+    """Free the slot so much later; nothing when it was held too long and is another's by now."""
+    at_once(
+        "UPDATE failure_slot SET free_at = clock_timestamp() + %s, holder = NULL"
+        " WHERE hospital_id = %s AND channel = %s AND holder = %s RETURNING no",
+        after,
+        hospital_id,
+        channel,
+        holder,
+    )
 
 
 def held_until(db: Session, hospital_id: UUID, channel: str) -> datetime | None:

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from models import pace
 from models.db import Session, new_id
 from models.pace import FailureSlot
-from payments.pacing import WECHAT_REFUNDS, Limits, turn
+from payments.pacing import BEAT, LEASE, WECHAT_REFUNDS, Limits, turn
 from tests.sim_process import ROOT
 from tests.stage import Stage
 
@@ -62,25 +62,58 @@ def test_never_more_than_six_failures_in_a_second(asked):
     assert most_in(failed, 1.0) <= 6
 
 
-def test_a_process_that_died_while_asking_gives_its_slot_back_in_the_end(stage):
-    hospital, channel = stage.hospital_id, "DIED"
-    with Session.begin() as db:
-        pace.prepare(db, hospital, channel, 1)
-    with Session.begin() as db:
-        held = pace.take_slot(db, hospital, channel, timedelta(seconds=90))
-        assert held
-        assert pace.take_slot(db, hospital, channel, timedelta(seconds=90)) is None
-    with Session.begin() as db:  # ninety seconds go by
-        db.execute(
-            update(FailureSlot)
-            .where(FailureSlot.hospital_id == hospital, FailureSlot.channel == channel)
-            .values(free_at=func.clock_timestamp())
-        )
-    with Session.begin() as db:
-        now_anothers = pace.take_slot(db, hospital, channel, timedelta(seconds=90))
-        pace.give_back(db, hospital, channel, held, timedelta())  # the dead one wakes up
-        assert now_anothers
-        assert pace.take_slot(db, hospital, channel, timedelta(seconds=90)) is None
+def hand(engine, stage, channel: str, *what: str) -> subprocess.Popen[str]:
+    url = engine.url.render_as_string(hide_password=False).replace("+psycopg", "")
+    command = [sys.executable, "-m", "tests.payments.pacing_process", url, str(stage.hospital_id)]
+    return subprocess.Popen([*command, channel, *what], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_killed_process_gives_its_slots_back_soon_and_not_at_once(stage, engine):
+    one = Limits(calls=200, old_calls=3_000, failures=1)
+    asking = hand(engine, stage, "KILLED", "hold")
+    with asking:
+        assert asking.stdout.readline()
+        time.sleep(BEAT + 0.5)  # it has said once that it lives
+        asking.kill()
+    killed = time.monotonic()
+    with turn(stage.hospital_id, "KILLED", one, old=False):
+        waited = time.monotonic() - killed
+    assert LEASE.total_seconds() - BEAT - 0.6 <= waited < LEASE.total_seconds() + 2
+
+
+def test_a_call_that_takes_longer_than_a_lease_keeps_its_slot(stage):
+    one = Limits(calls=200, old_calls=3_000, failures=1)
+    with turn(stage.hospital_id, "LONG", one, old=False):
+        time.sleep(LEASE.total_seconds() + 0.5)
+        assert took(stage, "LONG") is None
+
+
+def test_whoever_lost_its_slot_neither_keeps_nor_frees_anothers(stage):
+    hospital, channel, second = stage.hospital_id, "LOST", timedelta(seconds=60)
+    first, next_one = new_id(), new_id()
+    assert took(stage, channel, new_id()) is None  # makes the rows
+    assert took(stage, channel, first) is not None
+    pace.keep(hospital, channel, first, timedelta())  # its lease runs out
+    assert took(stage, channel, next_one) is not None
+    pace.keep(hospital, channel, first, second)
+    pace.give_back(hospital, channel, first, timedelta())  # the dead one wakes up
+    assert took(stage, channel) is None
+    pace.give_back(hospital, channel, next_one, timedelta())
+    assert took(stage, channel) is not None
+
+
+def took(stage, channel, holder=None):
+    step = timedelta(milliseconds=5)
+    return pace.take_turn(
+        stage.hospital_id,
+        channel,
+        holder or new_id(),
+        old=False,
+        step=step,
+        old_step=step,
+        slots=1,
+        lease=timedelta(seconds=60),
+    )
 
 
 def test_an_error_while_asking_counts_as_a_failure(stage):
@@ -105,12 +138,7 @@ def test_an_error_while_asking_counts_as_a_failure(stage):
 
 
 def test_several_processes_keep_one_pace(stage, engine):
-    url = engine.url.render_as_string(hide_password=False).replace("+psycopg", "")
-    command = [sys.executable, "-m", "tests.payments.pacing_process", url, str(stage.hospital_id)]
-    hands = [
-        subprocess.Popen([*command, "TOGETHER", "16"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
+    hands = [hand(engine, stage, "TOGETHER", "16") for _ in range(3)]
     lines = [
         line.split() for hand in hands for line in hand.communicate(timeout=120)[0].split("\n")
     ]
