@@ -18,7 +18,8 @@ from typing import Any
 from uuid import UUID
 
 import procrastinate
-from procrastinate.jobs import Job
+from procrastinate.exceptions import UniqueViolation
+from procrastinate.jobs import Job, Status
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from sqlalchemy import select, text
 
@@ -295,7 +296,10 @@ def _spread(name: str) -> Callable[[int], None]:
 async def _retry_stalled(context: procrastinate.JobContext, timestamp: int) -> None:
     manager = context.app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_AFTER):
-        await manager.retry_job(job)
+        try:
+            await manager.retry_job(job)
+        except UniqueViolation:  # its twin waits and does the same: it must not hold up the others
+            await manager.finish_job(job, Status.ABORTED, delete_job=True)
 
 
 @cache

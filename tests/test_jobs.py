@@ -237,6 +237,27 @@ def test_the_worker_does_what_waits_and_tries_again(hospital_id: UUID, engine: E
     ]
 
 
+def test_the_jobs_of_a_dead_worker_are_done_though_one_of_them_has_a_twin_that_waits(
+    engine: Engine, hospital_id: UUID
+) -> None:
+    """Else one of them keeps all others from being given to another worker, for ever."""
+    seen, once, twin = Seen(), new_id(), str(new_id())
+    with Session.begin() as db:
+        db.execute(text("DELETE FROM procrastinate_jobs"))
+        defer(db, "one", once="twin", hospital_id=str(hospital_id), thing_id=twin)
+        defer(db, "one", hospital_id=str(hospital_id), thing_id=str(once))
+        db.execute(text("UPDATE procrastinate_jobs SET status = 'doing'"))
+        later = datetime.now(UTC) + timedelta(hours=1)
+        defer(db, "one", once="twin", at=later, hospital_id=str(hospital_id), thing_id=twin)
+        defer(db, "retry_stalled", timestamp=0)
+    url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    for _ in range(2):
+        app = jobs.worker(url, outside_of, seen.tasks)
+        app.run_worker(wait=False, install_signal_handlers=False, delete_jobs="successful")
+    assert seen.calls == [(code_of(hospital_id), once)]
+    assert [job for job in waiting() if job[0] == "one"] == [("one", "todo", 0)]
+
+
 def test_tries_become_slower_and_end() -> None:
     assert [jobs.wait_before(n) for n in (0, 1, 6, 7, 47)] == [1, 5, 3600, 3600, 3600]
     patience = jobs.Patience()
