@@ -25,6 +25,9 @@ SENT = re.compile(r'^F\t\d+\t(?:(Execute)\b|Query\t "([A-Z]*)([^\n"]*))', re.M)
 NOT_OURS = {"DEALLOCATE"}
 """psycopg forgets a prepared statement: a matter of how many were used before."""
 
+NOT_ASKED = {"callback", "confirmed", "paid", "receipt", "refunded"}
+"""What the outside does by itself."""
+
 CAN_COUNT = sys.platform == "linux"
 
 
@@ -46,6 +49,8 @@ EXPECTED: dict[str, Counts] = {
     "a deposit in cash": Counts(2, 0),
     "a payment callback kept": Counts(1, 0),
     "a payment callback applied": Counts(5, 1),
+    "a refund leg asked for": Counts(21, 2, 1),
+    "a refund's notice applied": Counts(20, 1),
     "a settlement tried": Counts(69, 9, 2),
     "a settlement agreed to and closed": Counts(110, 12, 2),
 }
@@ -84,7 +89,8 @@ class Counter:
         )
 
     def _asked(self) -> int:
-        return len(self._simulator.events()) if self._simulator else 0
+        events = self._simulator.events() if self._simulator else []
+        return sum(event["operation"] not in NOT_ASKED for event in events)
 
 
 @contextmanager

@@ -109,13 +109,15 @@ class Ground:
         """Fewer while trying things out."""
         return 2 if self.short else wanted
 
-    def forget_peak(self) -> None:
+    def forget_peak(self, pid: int = 0) -> None:
         """The next ``peak_mib`` counts from here."""
-        Path(f"/proc/{self.server_pid}/clear_refs").write_text("5")
+        Path(f"/proc/{pid or self.server_pid}/clear_refs").write_text("5")
 
-    def peak_mib(self) -> float:
-        """The most memory that the server's process had resident since it was told to forget."""
-        for line in Path(f"/proc/{self.server_pid}/status").read_text("utf8").splitlines():
+    def peak_mib(self, pid: int = 0) -> float:
+        """The most memory that the server's process, or another, had resident since it was told to
+        forget.
+        """
+        for line in Path(f"/proc/{pid or self.server_pid}/status").read_text("utf8").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
         return 0.0

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import Engine
 
 from config import today
-from journeys import daily_bill, notices
-from tests import arrivals, genuine, till
+from journeys import daily_bill, notices, refunds
+from tests import arrivals, genuine, purse, till
 from tests.benchmarks.counts import CAN_COUNT, EXPECTED, Counter, Counts, counting
 from tests.his_day import line
 from tests.served import Served
@@ -131,3 +131,34 @@ def test_a_whole_settlement(served: Served, counter: Counter) -> None:
     assert done["state"] == "CLOSED"
     assert tried[-1] == EXPECTED["a settlement tried"]
     assert settled[-1] == EXPECTED["a settlement agreed to and closed"]
+
+
+def test_a_leg_asked_for_and_then_paid(served: Served, counter: Counter) -> None:
+    stage = served.stage
+    stage.simulator.settings(refund_seconds=3600)  # its own notice must not be counted too
+    asked: list[Counts] = []
+    told: list[Counts] = []
+    for _ in range(2):
+        patient = stage.patient()
+        number = purse.store(stage, patient, 100, "WECHAT")
+        paid_at = (stage.clock.now() - timedelta(days=10)).isoformat()
+        known = {"transaction_id": number, "paid_at": paid_at, "total": 100}
+        payments = {"hospital": stage.world_code, "payments": [known]}
+        stage.simulator.post("/_sim/wxpay/history", payments)
+        refund = purse.ask_back(stage, patient, 100)
+        till.check(stage, refund)
+        (leg,) = till.legs_of(refund)
+        counter.start()
+        refunds.pay_leg(stage.outside, leg.id)
+        asked.append(counter.counts)
+        now = stage.clock.now()
+        said = genuine.refund(served.simulator, leg.number, 100, now, "SUCCESS")
+        headers, body = genuine.notice(served.simulator, "REFUND.SUCCESS", said, now)
+        assert arrivals.post(served, headers, body, "refund").status_code == 204
+        (notice_id,) = arrivals.kept_ids(leg.number)
+        counter.start()
+        notices.apply_notice(stage.outside, notice_id)
+        told.append(counter.counts)
+        assert till.look(stage, refund)["state"] == "PAID"
+    assert asked[-1] == EXPECTED["a refund leg asked for"]
+    assert told[-1] == EXPECTED["a refund's notice applied"]
