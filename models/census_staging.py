@@ -210,7 +210,7 @@ def _note_known_patients(db: Session, hospital_id: UUID, standing: UUID | None) 
     db.execute(text("CREATE TEMP TABLE census_renamed (id uuid) ON COMMIT DROP"))
     said = {"house": hospital_id, "standing": standing, "old_card": OLD_CARD}
     known = db.execute(_KNOWN, said, execution_options={"yield_per": BLOCK})
-    for block in known.partitions():
+    for block in known.partitions(BLOCK):
         marks = [(row, _mark_of(row)) for row in block]
         db.execute(
             text(
@@ -244,7 +244,7 @@ def _keep_other_words(db: Session, import_id: UUID, hospital_id: UUID) -> None:
            OR (h.phone_sealed IS NOT NULL AND h.contact <> 'MOBILE')
         """
     )
-    for block in db.execute(query, execution_options={"yield_per": BLOCK}).partitions():
+    for block in db.execute(query, execution_options={"yield_per": BLOCK}).partitions(BLOCK):
         kept, patients = [], []
         for row in block:
             words = {
