@@ -36,6 +36,8 @@ class Limits:
     def count(self, mchid: str, what: str) -> bool:
         """Count one; False when it is one too many."""
         seconds, setting = WINDOWS[what]
+        # Before the lock: who asks may hold the store's lock, and the setting is in the store.
+        limit = self._world.setting(setting)
         now = time.monotonic()
         with self._lock:
             seen = self._seen[mchid, what]
@@ -43,7 +45,7 @@ class Limits:
             while seen[0] <= now - seconds:
                 seen.popleft()
             self._most[mchid][what] = max(self._most[mchid][what], len(seen))
-            within = len(seen) <= self._world.setting(setting)
+            within = len(seen) <= limit
             self._over[mchid] += not within
         return within
 

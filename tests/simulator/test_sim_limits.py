@@ -1,5 +1,9 @@
 """WeChat Pay's limits on refunds, counted in real time and told to the tests."""
 
+from threading import Event, RLock, Thread
+from types import SimpleNamespace
+
+from simulator.wechat_limits import Limits
 from tests.sim_process import Simulator
 from tests.simulator.wechat_client import WeChatClient, number
 
@@ -35,3 +39,29 @@ def test_orders_of_more_than_a_month_go_slowly(wechat: WeChatClient, simulator: 
     assert statuses(wechat, 3, old) == [200, 200, 429]
     assert seen(wechat)["old"] == 3
     assert statuses(wechat, 1, wechat.paid()) == [200]
+
+
+def test_two_who_count_never_wait_for_each_other_for_ever():
+    """One asks with the store's lock in hand, as a refund about an old order does."""
+    store, asking = RLock(), Event()
+
+    def setting(_name):
+        asking.set()
+        with store:
+            return 5
+
+    limits = Limits(SimpleNamespace(setting=setting))
+    other = Thread(target=lambda: limits.count("m", "calls"), daemon=True)
+
+    def old_order():
+        with store:
+            other.start()
+            asking.wait()
+            limits.count("m", "old")
+
+    mine = Thread(target=old_order, daemon=True)
+    mine.start()
+    mine.join(10)
+    assert not mine.is_alive()
+    other.join(10)
+    assert limits.told() == {"m": {"calls": 1, "old": 1, "failures": 0, "over": 0}}
