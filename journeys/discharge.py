@@ -160,15 +160,13 @@ def advance(actor: Actor, outside: Counterparts, admission_id: UUID) -> None:
     """Take the next steps until somebody else must act. Nurse, callback, queue and sweep all come
     through here.
     """
+    with ReadSession() as db:
+        run = Settlement.alive(db, admission_id)
     before = None
-    while True:
-        with ReadSession() as db:
-            run = Settlement.alive(db, admission_id)
-        if run is None or run.state == before or run.state not in STEPS:
-            return
+    while run and run.state != before and run.state in STEPS:
         before = run.state
         try:
-            STEPS[SettlementState(run.state)](actor, outside, run)
+            run = STEPS[SettlementState(run.state)](actor, outside, run)
         except Busy:
             return  # silence, or somebody else is asking: the queue goes on
 
@@ -239,46 +237,52 @@ def _keep_trial(db: Db, stay: Admission, trial: _Trial, now: datetime) -> None:
     run.trial_digest = digest(trial.total_fen, trial.amounts, trial.aid_estimate_fen)
 
 
-def _ask_insurer(actor: Actor, outside: Counterparts, run: Settlement) -> None:
-    insurer_share.ask(run, outside.insurance, outside.now, actor)
+def _ask_insurer(actor: Actor, outside: Counterparts, run: Settlement) -> Settlement:
+    return insurer_share.ask(run, outside.insurance, outside.now, actor)
 
 
-def _ask_aid(actor: Actor, outside: Counterparts, run: Settlement) -> None:
+def _ask_aid(actor: Actor, outside: Counterparts, run: Settlement) -> Settlement:
     stamp = Stamp(actor.name, outside.now())
     with Session.begin() as db:
         run = Settlement.locked(db, run.id)
         stay = db.get_one(Admission, run.admission_id)
         claim = aid_claims.open_claim(db, run, stay, stamp)
-    if claim and claim.state == ClaimState.ASKED:
-        aid_claims.ask(outside.medical_aid, outside.now, claim.id)
+        if not (claim and claim.state == ClaimState.ASKED):
+            return _aid_is_known(db, run, stamp)
+    aid_claims.ask(outside.medical_aid, outside.now, claim.id)
     with Session.begin() as db:
-        run = Settlement.locked(db, run.id)
-        if run.state == SettlementState.INSURED:
-            run.move(db, SettlementState.CLAIMED, at=stamp.at, by=stamp.by)
+        return _aid_is_known(db, Settlement.locked(db, run.id), stamp)
 
 
-def _book(actor: Actor, outside: Counterparts, run: Settlement) -> None:
+def _aid_is_known(db: Db, run: Settlement, stamp: Stamp) -> Settlement:
+    if run.state == SettlementState.INSURED:
+        run.move(db, SettlementState.CLAIMED, at=stamp.at, by=stamp.by)
+    return run
+
+
+def _book(actor: Actor, outside: Counterparts, run: Settlement) -> Settlement:
     stamp = Stamp(actor.name, outside.now())
     with Session.begin() as db:
         stay = db.get_one(Admission, run.admission_id, with_for_update=True)
         run = Settlement.locked(db, run.id)
-        if run.state != SettlementState.CLAIMED:
-            return
-        settling.book_bill(db, run, AidClaim.of(db, run.id), stamp)
-        run.move(db, SettlementState.DUE, at=stamp.at, by=stamp.by)
-        closing.balance(db, stay, run, stamp)
+        if run.state == SettlementState.CLAIMED:
+            settling.book_bill(db, run, AidClaim.of(db, run.id), stamp)
+            run.move(db, SettlementState.DUE, at=stamp.at, by=stamp.by)
+            closing.balance(db, stay, run, stamp)
+    return run
 
 
-def _take_payment(actor: Actor, outside: Counterparts, run: Settlement) -> None:
+def _take_payment(actor: Actor, outside: Counterparts, run: Settlement) -> Settlement:
     stamp = Stamp(actor.name, outside.now())
     with Session.begin() as db:
         stay = db.get_one(Admission, run.admission_id, with_for_update=True)
         run = Settlement.locked(db, run.id)
         if run.state == SettlementState.DUE:
             closing.balance(db, stay, run, stamp)
+    return run
 
 
-def _take_back(actor: Actor, outside: Counterparts, run: Settlement) -> None:
+def _take_back(actor: Actor, outside: Counterparts, run: Settlement) -> Settlement:
     """Undo outside first, aid then insurer, and the books only when both have surely let go."""
     with ReadSession() as db:
         claim = AidClaim.of(db, run.id)
@@ -297,7 +301,7 @@ def _take_back(actor: Actor, outside: Counterparts, run: Settlement) -> None:
         stay = db.get_one(Admission, run.admission_id, with_for_update=True)
         run = Settlement.locked(db, run.id)
         if run.state != SettlementState.UNDOING:
-            return
+            return run
         claim = AidClaim.locked(db, claim.id) if claim else None
         settling.unbook(db, run, claim, stamp)
         if claim and claim.state != ClaimState.WITHDRAWN:
@@ -305,16 +309,18 @@ def _take_back(actor: Actor, outside: Counterparts, run: Settlement) -> None:
         run.move(db, SettlementState.UNDONE, at=stamp.at, by=stamp.by)
         if stay.state == AdmissionState.SETTLED:
             stay.move(db, AdmissionState.LEAVING, at=stamp.at, by=stamp.by)
+    return run
 
 
-STEPS: dict[SettlementState, Callable[[Actor, Counterparts, Settlement], None]] = {
+STEPS: dict[SettlementState, Callable[[Actor, Counterparts, Settlement], Settlement]] = {
     SettlementState.CONFIRMED: _ask_insurer,
     SettlementState.INSURED: _ask_aid,
     SettlementState.CLAIMED: _book,
     SettlementState.DUE: _take_payment,
     SettlementState.UNDOING: _take_back,
 }
-"""What is done next in each state; in the others it is nobody's turn, or the patient's."""
+"""What is done next in each state, and the run as it stands then; in the others it is nobody's
+turn, or the patient's."""
 
 
 def _due_order(

@@ -5,12 +5,11 @@ what comes back.
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session as Db
 
 from journeys.patient_scope import Scope, knows_stay, stay_for
 from models import ledger
-from models.admission import Admission
 from models.db import ReadSession, Session
 from models.ledger import AccountKind
 from models.payment_order import PaymentOrder, Purpose
@@ -43,15 +42,13 @@ def view_settlement(actor: Actor, admission_id: UUID, scope: Scope = "VIEW") -> 
     """
     with ReadSession() as db:
         stay = stay_for(db, actor, admission_id, scope)
-        run = Settlement.latest(db, stay.id)
-        if run is None:
-            raise NotFound("SETTLEMENT_UNKNOWN")
-        claim = AidClaim.of(db, run.id)
-        bill = settling.split_now(db, run, claim)
+        run, claim = _last_run(db, stay.id)
+        balances = ledger.balances(db, stay.hospital_id, str(stay.id), *settling.OF_A_STAY)
+        bill = settling.split_with(run, claim, -balances[AccountKind.INPATIENT_DEPOSIT])
         booked = run.state in {SettlementState.DUE, SettlementState.CLOSED}
-        receipts = select(Receipt).where(Receipt.subject_id == run.id).order_by(Receipt.number)
-        refunds = select(Refund).where(Refund.key.startswith(f"settlement:{run.id}:"))
-        going_home = [refund.amount_fen for refund in db.scalars(refunds)]
+        owed = balances[AccountKind.PATIENT_RECEIVABLE]
+        receipts = select(Receipt.number).where(Receipt.subject_id == run.id)
+        refunds = _refunds(db, run)
         return {
             "id": run.id,
             "admission_id": stay.id,
@@ -64,11 +61,13 @@ def view_settlement(actor: Actor, admission_id: UUID, scope: Scope = "VIEW") -> 
             "lines": _lines(bill),
             "personal_fen": bill.personal_fen,
             "applied_fen": run.applied_fen if booked else bill.applied_fen,
-            "due_fen": _owed(db, stay) if booked else bill.due_fen,
-            "rest_fen": sum(going_home) if booked else bill.rest_fen,
+            "due_fen": owed if booked else bill.due_fen,
+            "rest_fen": sum(refund["amount_fen"] for refund in refunds)
+            if booked
+            else bill.rest_fen,
             "order_id": PaymentOrder.latest_id(db, stay.id, Purpose.SETTLEMENT, run.opened_at),
-            "receipts": [paper.number for paper in db.scalars(receipts)],
-            "refunds": [_refund(db, refund) for refund in db.scalars(refunds)],
+            "receipts": list(db.scalars(receipts.order_by(Receipt.number))),
+            "refunds": refunds,
             "closed_at": run.closed_at,
         }
 
@@ -120,14 +119,28 @@ def _lines(bill: Split) -> list[dict[str, Any]]:
     return lines
 
 
-def _owed(db: Db, stay: Admission) -> int:
-    return ledger.balance(db, stay.hospital_id, AccountKind.PATIENT_RECEIVABLE, str(stay.id))
+def _last_run(db: Db, stay_id: UUID) -> tuple[Settlement, AidClaim | None]:
+    query = select(Settlement, AidClaim).outerjoin(
+        AidClaim, AidClaim.settlement_id == Settlement.id
+    )
+    query = query.where(Settlement.admission_id == stay_id).order_by(Settlement.round.desc())
+    if found := db.execute(query.limit(1)).one_or_none():
+        return found[0], found[1]
+    raise NotFound("SETTLEMENT_UNKNOWN")
 
 
-def _refund(db: Db, refund: Refund) -> dict[str, Any]:
-    return {
-        "id": refund.id,
-        "state": refund.state,
-        "amount_fen": refund.amount_fen,
-        "routes": sorted({leg.route for leg in RefundLeg.of(db, refund.id)}),
-    }
+def _refunds(db: Db, run: Settlement) -> list[dict[str, Any]]:
+    """What of the deposit goes home after this run, and by which ways."""
+    routes = func.array_agg(RefundLeg.route.distinct()).filter(RefundLeg.route.is_not(None))
+    query = (
+        select(Refund.id, Refund.state, Refund.amount_fen, routes)
+        .outerjoin(RefundLeg, RefundLeg.refund_id == Refund.id)
+        .where(Refund.hospital_id == run.hospital_id)
+        .where(Refund.key.startswith(f"settlement:{run.id}:"))
+        .group_by(Refund.id)
+        .order_by(Refund.id)
+    )
+    return [
+        {"id": refund_id, "state": state, "amount_fen": fen, "routes": sorted(ways or [])}
+        for refund_id, state, fen, ways in db.execute(query)
+    ]

@@ -15,7 +15,8 @@ from sqlalchemy import (
     Sequence,
     Text,
     UniqueConstraint,
-    bindparam,
+    and_,
+    cast,
     func,
     select,
     text,
@@ -222,6 +223,31 @@ class InsuranceCall(Machine, Base):
         return found
 
     @classmethod
+    def with_encounter(cls, db: Session, call_id: UUID) -> tuple[Encounter, Self]:
+        """A call about a stay and its encounter, both locked and read afresh."""
+        found = db.execute(
+            select(Encounter, cls)
+            .join(cls, cls.encounter_id == Encounter.id)
+            .where(cls.id == call_id)
+            .with_for_update(key_share=True)
+            .execution_options(populate_existing=True)
+        ).one_or_none()
+        if found is None:
+            raise NotFound("INSURANCE_CALL_UNKNOWN")
+        return found[0], found[1]
+
+    @classmethod
+    def beside(cls, db: Session, encounter_id: UUID) -> tuple[Encounter, Self | None]:
+        """The encounter and the call that holds it, if one is open; neither is locked."""
+        is_open = and_(cls.encounter_id == Encounter.id, cls.holds, cls.state.in_(UNSETTLED))
+        found = db.execute(
+            select(Encounter, cls).outerjoin(cls, is_open).where(Encounter.id == encounter_id)
+        ).one_or_none()
+        if found is None:
+            raise NotFound("INSURANCE_ENCOUNTER_UNKNOWN")
+        return found[0], found[1]
+
+    @classmethod
     def open_of(cls, db: Session, encounter_id: UUID) -> Self | None:
         """The call that holds this encounter, if one is open."""
         return db.scalar(
@@ -297,6 +323,14 @@ class UploadedFee(Base):
         return {row.line: row.feedetl_sn for row in db.execute(found)}
 
     @classmethod
+    def sent(cls, db: Session, encounter_id: UUID) -> list[tuple[str, int, str]]:
+        """Line, fen and state of every line that is at the platform or on its way."""
+        found = select(cls.line, cls.amount_fen, cls.state).where(
+            cls.encounter_id == encounter_id, cls.state != "WITHDRAWN"
+        )
+        return [(row.line, row.amount_fen, row.state) for row in db.execute(found)]
+
+    @classmethod
     def move_batch(cls, db: Session, call_id: UUID, there: str) -> None:
         """The lines of one 2301 share its fate."""
         db.execute(
@@ -318,14 +352,12 @@ class UploadedFee(Base):
     @classmethod
     def keep_verdicts(cls, db: Session, call_id: UUID, verdicts: dict[str, dict[str, Any]]) -> None:
         """Store what the platform said of each line, by serial."""
-        if not verdicts:
-            return
-        lines = Base.metadata.tables[cls.__tablename__]
-        db.connection().execute(
-            lines.update()
-            .where(lines.c.call_id == call_id, lines.c.feedetl_sn == bindparam("serial"))
-            .values(verdict=bindparam("said")),
-            [{"serial": int(serial), "said": said} for serial, said in verdicts.items()],
+        said = func.jsonb_each(cast(verdicts, JSONB)).table_valued("key", "value", name="said")
+        db.execute(
+            update(cls)
+            .where(cls.call_id == call_id, cast(cls.feedetl_sn, Text) == said.c.key)
+            .values(verdict=cast(said.c.value, JSONB))
+            .execution_options(synchronize_session=False)
         )
 
     @classmethod

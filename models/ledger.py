@@ -328,12 +328,14 @@ def is_reversed(db: Session, transaction_id: UUID) -> bool:
 
 def balance(db: Session, hospital_id: UUID, kind: AccountKind, owner: str) -> int:
     """The balance in fen, debit positive; 0 for an account that was never used."""
-    found = db.scalar(
-        select(Account.balance_fen).where(
-            Account.hospital_id == hospital_id, Account.kind == kind, Account.owner == owner
-        )
-    )
-    return found or 0
+    return balances(db, hospital_id, owner, kind)[kind]
+
+
+def balances(db: Session, hospital_id: UUID, owner: str, *kinds: AccountKind) -> dict[str, int]:
+    """The same of several accounts of one owner at once."""
+    mine = (Account.hospital_id == hospital_id, Account.kind.in_(kinds), Account.owner == owner)
+    found = db.execute(select(Account.kind, Account.balance_fen).where(*mine))
+    return dict.fromkeys(kinds, 0) | {row.kind: row.balance_fen for row in found}
 
 
 def held(db: Session, hospital_id: UUID, kind: AccountKind, owner: str) -> int:

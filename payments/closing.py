@@ -102,7 +102,7 @@ def _issue_receipt(db: Db, run: Settlement, closing: int, stamp: Stamp, refund_f
         )
     )
     topped_up = sum(paid_later)
-    bill = settling.split_now(db, run, AidClaim.of(db, run.id))
+    bill = settling.split_with(run, AidClaim.of(db, run.id), held_fen=0)
     receipt.issue(
         db,
         hospital_id=run.hospital_id,

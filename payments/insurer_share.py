@@ -27,8 +27,10 @@ CLEAR_NOES = frozenset(
 """What the insurance desk refuses before or instead of settling."""
 
 
-def ask(run: Settlement, desk: InsuranceDesk, now: Callable[[], datetime], actor: Actor) -> None:
-    """Settle a confirmed run at the insurer (2402, 2304) and write its share down.
+def ask(
+    run: Settlement, desk: InsuranceDesk, now: Callable[[], datetime], actor: Actor
+) -> Settlement:
+    """Settle a confirmed run at the insurer (2402, 2304) and write its share down; the run then.
 
     A clear no, or a final personal share above the trial's, sends the run back to TRIAL, the second
     after 2305: nobody pays more than they agreed to. Raises what the desk raises, Conflict
@@ -57,6 +59,7 @@ def ask(run: Settlement, desk: InsuranceDesk, now: Callable[[], datetime], actor
         if run.state == SettlementState.CONFIRMED:  # else somebody got here first
             run.amounts = amounts
             run.move(db, SettlementState.INSURED, at=now(), by=actor.name)
+    return run
 
 
 def _back_to_trial(run_id: UUID, now: datetime, why: str) -> None:

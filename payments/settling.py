@@ -34,6 +34,9 @@ PAYERS = {
 }
 """field of the insurer's amounts -> payer of a line; what is left is the patient's own cash."""
 
+OF_A_STAY = (AccountKind.INPATIENT_DEPOSIT, AccountKind.PATIENT_RECEIVABLE)
+"""The accounts whose owner is a stay: what is held of it, and what it owes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
@@ -63,7 +66,12 @@ def split_now(db: Db, run: Settlement, claim: AidClaim | None) -> Split:
     it).
     """
     deposit = ledger.held(db, run.hospital_id, AccountKind.INPATIENT_DEPOSIT, str(run.admission_id))
-    return split(run.total_fen, shares_of(run, claim), deposit + run.applied_fen)
+    return split_with(run, claim, deposit)
+
+
+def split_with(run: Settlement, claim: AidClaim | None, held_fen: int) -> Split:
+    """The same, when it is known what of the deposit is held."""
+    return split(run.total_fen, shares_of(run, claim), held_fen + run.applied_fen)
 
 
 def book_bill(db: Db, run: Settlement, claim: AidClaim | None, stamp: Stamp) -> None:
@@ -84,8 +92,9 @@ def apply_deposit(db: Db, run: Settlement, stamp: Stamp) -> int:
     due.
     """
     owner = str(run.admission_id)
-    owed = ledger.balance(db, run.hospital_id, AccountKind.PATIENT_RECEIVABLE, owner)
-    held = ledger.held(db, run.hospital_id, AccountKind.INPATIENT_DEPOSIT, owner)
+    balances = ledger.balances(db, run.hospital_id, owner, *OF_A_STAY)
+    owed = balances[AccountKind.PATIENT_RECEIVABLE]
+    held = -balances[AccountKind.INPATIENT_DEPOSIT]
     fen = min(owed, held)
     if fen:
         lots = ledger.open_lots(db, run.hospital_id, AccountKind.INPATIENT_DEPOSIT, owner)

@@ -1,7 +1,7 @@
 """One question to the platform: commit it with its msgid, ask with nothing open, then record."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -67,6 +67,7 @@ class Calls:
 
     def __init__(self, platform: Platform, profile: Profile, now: Callable[[], datetime]) -> None:
         self.platform, self.profile, self.now = platform, profile, now
+        self._signed_in: dict[tuple[UUID, str, date], str] = {}
 
     def ask(self, question: Question, encounter_id: UUID, by: Actor) -> Any:
         """Ask about a stay and record the answer; the meaning of the reply.
@@ -85,8 +86,7 @@ class Calls:
         request = self._request(call, given, by, stay.insuplc_admdvs, sign_no)
         refmsgid, meaning = self._send(call, request, given, by, question)
         with Session.begin() as db:
-            stay = self.encounter(db, encounter_id, by)
-            row = InsuranceCall.locked(db, call.id)
+            stay, row = InsuranceCall.with_encounter(db, call.id)
             if row.state != CallState.ASKED:
                 raise Busy("INSURANCE_CALL_OPEN")  # taken for lost; somebody is finding out
             row.refmsgid = refmsgid
@@ -164,15 +164,20 @@ class Calls:
         """The operator's sign-in of today (9001), asked for once."""
         if not self.profile.sign_in:
             return ""
-        key = {
-            "hospital_id": by.hospital_id,
-            "operator": operator_of(by, self.profile),
-            "day": today(self.now()),
-        }
+        operator, day = operator_of(by, self.profile), today(self.now())
+        mine = (by.hospital_id, operator, day)
+        if mine not in self._signed_in:
+            sign_no = self._signed(by, operator, day)
+            of_today = {who: no for who, no in self._signed_in.items() if who[2] == day}
+            self._signed_in = {**of_today, mine: sign_no}
+        return self._signed_in[mine]
+
+    def _signed(self, by: Actor, operator: str, day: date) -> str:
+        key = {"hospital_id": by.hospital_id, "operator": operator, "day": day}
         with ReadSession() as db:
             if known := db.scalar(select(SignIn.sign_no).filter_by(**key)):
                 return known
-        found = self.look("9001", by, signIn=self.profile.station | {"opter_no": key["operator"]})
+        found = self.look("9001", by, signIn=self.profile.station | {"opter_no": operator})
         sign_no = str(found["signinoutb"].get("sign_no") or "")
         with Session.begin() as db:
             row = insert(SignIn).values(id=new_id(), sign_no=sign_no, **key)

@@ -1,13 +1,13 @@
 """Fee lines go to the platform in batches under serials of our own (2301), and come back (2302)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert
 from sqlalchemy.orm import Session as SqlSession
 
-from models.db import Session, new_id
+from models.db import ReadSession, new_id
 from models.insurance import Encounter, EncounterState, InsuranceCall, UploadedFee
 from payments.insurance import codec, lost, recover
 from payments.insurance.amounts import AmountsDisagree, check_lines, fen, yuan
@@ -54,7 +54,7 @@ class _Batch(Question):
 
     def claimed(self, db: SqlSession, stay: Encounter, call: InsuranceCall) -> None:
         db.execute(
-            insert(UploadedFee),
+            insert(UploadedFee).returning(UploadedFee.id),  # one statement, not one for each line
             [
                 {
                     "id": new_id(),
@@ -115,14 +115,14 @@ def upload(calls: Calls, encounter_id: UUID, lines: Sequence[FeeLine], by: Actor
     """
     ordered = sorted(lines, key=lambda line: bool(line.reverses))
     while True:
-        recover.clear_way(calls, encounter_id, by)
-        with Session.begin() as db:
-            stay = calls.encounter(db, encounter_id, by)
-            if InsuranceCall.open_of(db, stay.id):
+        stay = recover.clear_way(calls, encounter_id, by)
+        with ReadSession() as db:
+            sent = UploadedFee.sent(db, encounter_id)
+        left = _not_sent(ordered, {line for line, _, _ in sent})
+        if not left:
+            if any(state == "CLAIMED" for _, _, state in sent):
                 raise Busy("INSURANCE_CALL_OPEN")
-            left = _not_sent(ordered, UploadedFee.serials_of(db, stay.id))
-            if not left:
-                return UploadedFee.sum_of(db, stay.id)
+            return sum(amount_fen for _, amount_fen, _ in sent)
         must_be(stay, EncounterState.REGISTERED, EncounterState.DISCHARGED)
         if stay.state == EncounterState.DISCHARGED:
             calls.ask(_BackInTheHouse(), encounter_id, by)
@@ -136,17 +136,16 @@ def reopen(calls: Calls, encounter_id: UUID, by: Actor) -> None:
 
 def withdraw(calls: Calls, encounter_id: UUID, by: Actor) -> None:
     """Take all lines of the stay back (2302); nothing is asked when none lie there."""
-    recover.clear_way(calls, encounter_id, by)
-    with Session.begin() as db:
-        stay = calls.encounter(db, encounter_id, by)
-        if not UploadedFee.serials_of(db, stay.id):
+    stay = recover.clear_way(calls, encounter_id, by)
+    with ReadSession() as db:
+        if not UploadedFee.sent(db, encounter_id):
             return
     must_be(stay, EncounterState.REGISTERED)
     calls.ask(_Withdraw(), encounter_id, by)
 
 
-def _not_sent(lines: Sequence[FeeLine], serials: dict[str, int]) -> list[FeeLine]:
-    return [line for line in lines if line.line not in serials]
+def _not_sent(lines: Sequence[FeeLine], sent: Container[str]) -> list[FeeLine]:
+    return [line for line in lines if line.line not in sent]
 
 
 def _row(line: FeeLine, serial: int, stay: Encounter, serials: dict[str, int]) -> Row:

@@ -15,18 +15,22 @@ from policies.access import Actor
 from policies.refusals import Busy, NotFound, Refusal, Refused
 
 
-def clear_way(calls: Calls, encounter_id: UUID, by: Actor) -> None:
-    """Find out what became of an earlier lost call of this stay before anything else is asked.
+def clear_way(calls: Calls, encounter_id: UUID, by: Actor) -> Encounter:
+    """Find out what became of an earlier lost call of this stay before anything else is asked; the
+    encounter as it stands then, not locked.
 
     Raises Refused INSURANCE_HUMAN_NEEDED, Busy INSURANCE_CALL_OPEN, INSURANCE_TOO_EARLY,
-    INSURANCE_NO_ANSWER.
+    INSURANCE_NO_ANSWER, NotFound INSURANCE_ENCOUNTER_UNKNOWN.
     """
     with ReadSession() as db:
-        call = InsuranceCall.open_of(db, encounter_id)
+        stay, call = InsuranceCall.beside(db, encounter_id)
+    if stay.hospital_id != by.hospital_id:
+        raise NotFound("INSURANCE_ENCOUNTER_UNKNOWN")
     if call is None:
-        return
+        return stay
     if call.state != CallState.HUMAN and recover(calls, call.id, by) != CallState.HUMAN:
-        return
+        with ReadSession() as db:
+            return db.get_one(Encounter, encounter_id)
     with ReadSession() as db:
         call = db.get_one(InsuranceCall, call.id)
     raise Refused("INSURANCE_HUMAN_NEEDED", call=str(call.id), task=call.task)

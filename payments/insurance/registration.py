@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session as SqlSession
 
-from models.db import Session
+from models.db import ReadSession, Session
 from models.insurance import Encounter, EncounterState, InsuranceCall
 from payments.insurance import fees, recover
 from payments.insurance.calls import Calls, Question
@@ -104,13 +104,12 @@ class _Cancel(Question):
 
 def register(calls: Calls, encounter_id: UUID, facts: StayFacts, by: Actor) -> str:
     """mdtrt_id, asked for once; Refused INSURANCE_NO_BENEFIT when no fund pays for this stay."""
-    recover.clear_way(calls, encounter_id, by)
-    with Session.begin() as db:
-        stay = calls.encounter(db, encounter_id, by)
-        id_no = papers(db, stay).id_no
+    stay = recover.clear_way(calls, encounter_id, by)
     if stay.state in _REGISTERED_OR_LATER and stay.mdtrt_id:
         return stay.mdtrt_id
     must_be(stay, EncounterState.CHOSEN)
+    with ReadSession() as db:
+        id_no = papers(db, stay).id_no
     us = calls.platform.settings
     _refuse_without_benefit(
         calls.ask(_Benefits(facts, us.fixmedins_code), encounter_id, by)["trtinfo"]
@@ -120,8 +119,7 @@ def register(calls: Calls, encounter_id: UUID, facts: StayFacts, by: Actor) -> s
 
 def change(calls: Calls, encounter_id: UUID, facts: StayFacts, by: Actor) -> None:
     """Send the stay as it is now (2403); diagnoses are replaced by their number."""
-    recover.clear_way(calls, encounter_id, by)
-    must_be(_look(calls, encounter_id, by), EncounterState.REGISTERED)
+    must_be(recover.clear_way(calls, encounter_id, by), EncounterState.REGISTERED)
     calls.ask(_Change(facts), encounter_id, by)
 
 
@@ -139,11 +137,6 @@ def cancel(calls: Calls, encounter_id: UUID, by: Actor) -> None:
     must_be(stay, EncounterState.REGISTERED)
     fees.withdraw(calls, encounter_id, by)
     calls.ask(_Cancel(), encounter_id, by)
-
-
-def _look(calls: Calls, encounter_id: UUID, by: Actor) -> Encounter:
-    with Session.begin() as db:
-        return calls.encounter(db, encounter_id, by)
 
 
 def _refuse_without_benefit(rows: list[Row]) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session as SqlSession
 
-from models.db import ReadSession, Session
+from models.db import ReadSession
 from models.insurance import CallState, Encounter, EncounterState, InsuranceCall, UploadedFee
 from payments.insurance import amounts, fees, recover
 from payments.insurance.amounts import AmountsDisagree, SettlementAmounts
@@ -64,12 +64,21 @@ class _Trial(_Money):
     infno = "2303"
     wanted = frozenset({EncounterState.REGISTERED, EncounterState.DISCHARGED})
     holds = False
+    kept: SettlementAmounts | None = None
+    """None when the stay was settled while the platform reckoned."""
+
+    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
+        given = super().nodes(db, stay)
+        if not self._asked_fen and not UploadedFee.sent(db, stay.id):
+            raise Refused("INSURANCE_NOTHING_UPLOADED")
+        return given
 
     def record(
         self, db: SqlSession, stay: Encounter, call: InsuranceCall, meaning: Settled
     ) -> None:
         if stay.state in self.wanted:
-            stay.trial = _beside_lines(db, stay, meaning.amounts).to_json()
+            self.kept = _beside_lines(db, stay, meaning.amounts)
+            stay.trial = self.kept.to_json()
 
 
 class _Discharge(Question):
@@ -158,21 +167,15 @@ def trial(
     calls: Calls, encounter_id: UUID, by: Actor, *, use_account: bool = False
 ) -> SettlementAmounts:
     """Ask 2303 with the sum of what is uploaded; the amounts, also kept on the encounter."""
-    recover.clear_way(calls, encounter_id, by)
-    with Session.begin() as db:
-        stay = calls.encounter(db, encounter_id, by)
-        nothing = not UploadedFee.serials_of(db, stay.id)
+    stay = recover.clear_way(calls, encounter_id, by)
     must_be(stay, EncounterState.REGISTERED, EncounterState.DISCHARGED)
-    if nothing:
-        raise Refused("INSURANCE_NOTHING_UPLOADED")
     if calls.profile.trial_needs_discharge and stay.state != EncounterState.DISCHARGED:
         raise Refused("INSURANCE_TRIAL_NEEDS_DISCHARGE")
-    calls.ask(_Trial(calls, use_account), encounter_id, by)
-    with Session.begin() as db:
-        stay = calls.encounter(db, encounter_id, by)
-    if stay.trial is None:
+    question = _Trial(calls, use_account)
+    calls.ask(question, encounter_id, by)
+    if question.kept is None:
         raise Busy("INSURANCE_CALL_OPEN")
-    return SettlementAmounts.from_json(stay.trial)
+    return question.kept
 
 
 def settle(
@@ -188,9 +191,7 @@ def settle(
     stopped.
     """
     while True:
-        recover.clear_way(calls, encounter_id, by)
-        with Session.begin() as db:
-            stay = calls.encounter(db, encounter_id, by)
+        stay = recover.clear_way(calls, encounter_id, by)
         if stay.state == EncounterState.SETTLED and stay.settlement:
             stored = SettlementAmounts.from_json(stay.settlement)
             if stored.total != bill_fen:
@@ -209,9 +210,7 @@ def undo(
     """2305, and 2405 when asked; a second call finds it done. The last undo's amounts, None if
     there was none.
     """
-    recover.clear_way(calls, encounter_id, by)
-    with Session.begin() as db:
-        stay = calls.encounter(db, encounter_id, by)
+    stay = recover.clear_way(calls, encounter_id, by)
     must_be(stay, EncounterState.SETTLED, EncounterState.DISCHARGED, EncounterState.REGISTERED)
     if stay.state == EncounterState.SETTLED:
         calls.ask(_Undo(calls), encounter_id, by)

@@ -51,8 +51,8 @@ EXPECTED: dict[str, Counts] = {
     "a payment callback applied": Counts(5, 1),
     "a refund leg asked for": Counts(21, 2, 1),
     "a refund's notice applied": Counts(20, 1),
-    "a settlement tried": Counts(69, 9, 2),
-    "a settlement agreed to and closed": Counts(110, 12, 2),
+    "a settlement tried": Counts(47, 5, 2),
+    "a settlement agreed to and closed": Counts(93, 8, 2),
 }
 """operation -> what it costs others, whatever the number of lines or patients; test_counts.py holds
 it."""

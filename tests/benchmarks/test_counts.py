@@ -109,7 +109,8 @@ def test_a_callback_kept_and_then_applied(served: Served, counter: Counter) -> N
     assert applied[-1] == EXPECTED["a payment callback applied"]
 
 
-def test_a_whole_settlement(served: Served, counter: Counter) -> None:
+@pytest.mark.parametrize("lines", [5, 30])
+def test_a_whole_settlement(served: Served, counter: Counter, lines: int) -> None:
     nurse = served.house.staff("NURSE", wards=("W1",))
     tried: list[Counts] = []
     settled: list[Counts] = []
@@ -118,7 +119,7 @@ def test_a_whole_settlement(served: Served, counter: Counter) -> None:
         served.stage.insured(patient)
         stay = served.stage.stay(patient)
         served.stage.register_insurance(stay)
-        served.stage.charge(stay, *[10_000] * 5)
+        served.stage.charge(stay, *[10_000] * lines)
         till.pay_cash(served.stage, stay, 200_000)
         served.stage.leaving(stay)
         path = f"/v1/admissions/{stay.id}/settlement"
