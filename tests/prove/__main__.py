@@ -21,14 +21,17 @@ from tests.prove import (
     redis_away,
     refund_night,
     report,
+    short,
+    slow_outside,
     stays,
     twice,
     variants,
 )
 from tests.prove.report import Figure
 
-BY_NAME = frozenset({"refunds"})
-"""Runs only when it is named: how long it takes in full was never measured."""
+BY_NAME = frozenset({"refunds", "short"})
+"""Run only when they are named: how long the first takes in full was never measured, the second is
+a part of the others."""
 
 SCENARIOS: dict[str, Callable[[int, int], list[Figure]]] = {
     "stays": stays.run,
@@ -39,7 +42,9 @@ SCENARIOS: dict[str, Callable[[int, int], list[Figure]]] = {
     "database_away": database_away.away,
     "pool_exhausted": database_away.pool_exhausted,
     "disk_full": database_away.disk_full,
+    "slow_outside": slow_outside.run,
     "variants": variants.run,
+    "short": short.run,
     "refunds": refund_night.run,
 }
 OPERATIONS = 5_000

@@ -3,7 +3,6 @@ is away, taken, or full, while a crowd works. Everybody is told 503 and when to 
 is half written, and it goes on by itself.
 """
 
-import os
 import signal
 import subprocess
 import tempfile
@@ -11,12 +10,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psycopg
 
-from tests.prove.checker import Finding
-from tests.prove.outage import Script, Told, Ward, after, statuses, tell, ward, within, words
+from tests.prove import checker
+from tests.prove.outage import Close, Script, Told, Ward, after, alone, statuses, within
 from tests.prove.report import Figure
 
 AWAY_S = 30.0
@@ -50,81 +50,82 @@ class Outage:
         return max((one.heard - one.sent for one in self.told), default=0.0)
 
 
-def away(seed: int, operations: int, seconds: float = AWAY_S) -> list[Figure]:
-    """PostgreSQL is shut down for so long, and then killed for so long."""
-    begun, operations = time.monotonic(), min(operations, OPERATIONS)
-    with ward(seed) as here:
-        outages: list[Outage] = []
-        here.play(_shut_and_killed(here, operations, seconds, outages))
-        found = here.check()
+def away(seed: int, operations: int) -> list[Figure]:
+    """PostgreSQL is shut down for half a minute, and then killed for as long."""
+    return alone(seed, lambda here: gone(here, min(operations, OPERATIONS), AWAY_S))
+
+
+def gone(here: Ward, operations: int, seconds: float) -> Close:
+    """The scene of it, each time for so many seconds."""
+    begun, outages = time.monotonic(), list[Outage]()
+    here.play(_shut_and_killed(here, operations, seconds, outages))
     told = [one for outage in outages for one in outage.told]
     wrong = sum(len(outage.wrong) for outage in outages)
     longest = max(outage.longest_s for outage in outages)
-    return [
-        _figure(
-            "PostgreSQL away",
-            f"shut down for {seconds:.0f} s, then SIGKILL and away for {seconds:.0f} s, under a"
-            f" crowd of {here.crowd.threads} clients, {here.crowd.done} operations",
-            f"{wrong} of {len(told)} answers meanwhile not 503 ({statuses(told)}), the slowest"
-            f" after {longest:.1f} s; first success {_each(o.first_yes_s for o in outages)} s and"
-            f" first job {_each(o.first_job_s for o in outages)} s after it was back",
-            found,
-            seed,
-            begun,
-            bool(told) and not wrong and longest < LONGEST_S,
-        )
-    ]
+    return _closing(
+        here,
+        begun,
+        "PostgreSQL away",
+        f"shut down for {seconds:.0f} s, then SIGKILL and away for {seconds:.0f} s, under a"
+        f" crowd of {here.crowd.threads} clients",
+        f"{wrong} of {len(told)} answers meanwhile not 503 ({statuses(told)}), the slowest"
+        f" after {longest:.1f} s; first success {_each(o.first_yes_s for o in outages)} s and"
+        f" first job {_each(o.first_job_s for o in outages)} s after it was back",
+        held=bool(told) and not wrong and longest < LONGEST_S,
+    )
 
 
-def pool_exhausted(seed: int, operations: int, seconds: float = HELD_S) -> list[Figure]:
+def pool_exhausted(seed: int, operations: int) -> list[Figure]:
     """Two connections for each API process, and somebody holds a lock that every request needs."""
-    begun, operations = time.monotonic(), min(operations, OPERATIONS)
-    with ward(seed, settings={"DATABASE_CONNECTIONS": "2"}) as here:
-        outage = Outage()
-        here.play(_held(here, operations, seconds, outage))
-        found = here.check()
+    return alone(seed, lambda here: pool_taken(here, min(operations, OPERATIONS), HELD_S))
+
+
+def pool_taken(here: Ward, operations: int, seconds: float) -> Close:
+    """The scene of it; the API is started with the small pool, and anew afterwards."""
+    begun, outage = time.monotonic(), Outage()
+    here.house.environment["DATABASE_CONNECTIONS"] = "2"
+    here.house.serve()
+    here.play(_held(here, operations, seconds, outage))
+    del here.house.environment["DATABASE_CONNECTIONS"]
+    here.house.serve()
     empty = sum(one.code == "POOL_EXHAUSTED" for one in outage.told)
-    return [
-        _figure(
-            "connection pool exhausted",
-            f"2 connections a process, {here.crowd.threads} clients, a table that all need locked"
-            f" for {seconds:.0f} s; {here.crowd.done} operations",
-            f"{len(outage.wrong)} of {len(outage.told)} answers meanwhile not 503"
-            f" ({statuses(outage.told)}), the slowest after {outage.longest_s:.1f} s; first success"
-            f" {outage.first_yes_s:.1f} s after the lock was gone",
-            found,
-            seed,
-            begun,
-            empty > 0 and not outage.wrong and outage.longest_s < LONGEST_S,
-        )
-    ]
+    return _closing(
+        here,
+        begun,
+        "connection pool exhausted",
+        f"2 connections a process, {here.crowd.threads} clients, a table that all need locked"
+        f" for {seconds:.0f} s",
+        f"{len(outage.wrong)} of {len(outage.told)} answers meanwhile not 503"
+        f" ({statuses(outage.told)}), the slowest after {outage.longest_s:.1f} s; first success"
+        f" {outage.first_yes_s:.1f} s after the lock was gone",
+        held=empty > 0 and not outage.wrong and outage.longest_s < LONGEST_S,
+    )
 
 
-def disk_full(seed: int, operations: int, seconds: float = FULL_S) -> list[Figure]:
+def disk_full(seed: int, operations: int) -> list[Figure]:
     """PostgreSQL's data on a small tmpfs, which somebody fills to the last byte."""
-    if os.geteuid() != 0:
-        raise PermissionError("disk_full mounts a tmpfs: it must run as root")
-    begun, operations = time.monotonic(), min(operations, OPERATIONS)
-    with small_disk(DISK_MIB) as disk, ward(seed, store=disk) as here:
-        outage = Outage()
-        here.play(_filled(here, disk, operations, seconds, outage))
-        found = here.check()
+    with small_disk(DISK_MIB) as disk:
+        scene = partial(filled, disk=disk, operations=min(operations, OPERATIONS), seconds=FULL_S)
+        return alone(seed, scene, store=disk)
+
+
+def filled(here: Ward, disk: Path, operations: int, seconds: float) -> Close:
+    """The scene of it, in a house whose PostgreSQL lives on that disk."""
+    begun, outage = time.monotonic(), Outage()
+    here.play(_filled(here, disk, operations, seconds, outage))
     told = [one for one in outage.told if one.status is None or one.status >= 500]
     wrong = [one for one in told if one.status != 503]
-    return [
-        _figure(
-            "disk full",
-            f"PostgreSQL's data on a tmpfs of {DISK_MIB} MiB, filled to the last byte for"
-            f" {seconds:.0f} s after the first refusal; {here.crowd.done} operations",
-            f"{len(wrong)} of {len(told)} failures meanwhile not 503 ({statuses(told)}), the"
-            f" slowest answer after {outage.longest_s:.1f} s; first success"
-            f" {outage.first_yes_s:.1f} s after there was room again",
-            found,
-            seed,
-            begun,
-            bool(told) and not wrong and outage.longest_s < LONGEST_S,
-        )
-    ]
+    return _closing(
+        here,
+        begun,
+        "disk full",
+        f"PostgreSQL's data on a tmpfs of {DISK_MIB} MiB, filled to the last byte for"
+        f" {seconds:.0f} s after the first refusal",
+        f"{len(wrong)} of {len(told)} failures meanwhile not 503 ({statuses(told)}), the"
+        f" slowest answer after {outage.longest_s:.1f} s; first success"
+        f" {outage.first_yes_s:.1f} s after there was room again",
+        held=bool(told) and not wrong and outage.longest_s < LONGEST_S,
+    )
 
 
 @contextmanager
@@ -223,22 +224,14 @@ def _each(seconds: Iterator[float]) -> str:
     return " and ".join(f"{one:.1f}" for one in seconds)
 
 
-def _figure(
-    name: str,
-    faults: str,
-    seen: str,
-    found: list[Finding],
-    seed: int,
-    begun: float,
-    held: bool,
-) -> Figure:
-    tell(found)
-    return Figure(
+def _closing(here: Ward, begun: float, name: str, faults: str, seen: str, *, held: bool) -> Close:
+    seconds, acts = time.monotonic() - begun, here.crowd.done - here.before
+    return lambda found: Figure(
         name=name,
-        faults=faults,
+        faults=f"{faults}; {acts} operations",
         must_hold="503 with Retry-After, none late; nothing half written; it goes on by itself",
-        figure=f"{seen}; {words(found)}",
-        seed=seed,
-        seconds=time.monotonic() - begun,
+        figure=f"{seen}; {checker.in_words(found)}; with seed {here.seed}",
+        seed=here.seed,
+        seconds=seconds,
         held=held and not found,
     )

@@ -21,7 +21,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -248,12 +248,10 @@ def house(
     weather: Weather = CALM,
     *,
     store: Path | None = None,
-    settings: Mapping[str, str] | None = None,
 ) -> Iterator[House]:
     """Everything started, the hospital founded; everything ended afterwards.
 
-    ``store``: where PostgreSQL keeps its data, unless in the directory; ``settings``: environment
-    variables of the application besides those it needs.
+    ``store``: where PostgreSQL keeps its data, unless in the directory.
     """
     with Supervised(directory / "log") as children, Lines() as lines:
         api_port, outside_port = free_port(), free_port()
@@ -275,7 +273,6 @@ def house(
             "NO_PROXY": "127.0.0.1",
             "OUTSIDE_AT_ONCE": str(THREADS // 2),
             **local.keys(directory / "keys.json"),
-            **(settings or {}),
         }
         here = House(
             children, directory, environment, laid, url, api_port, random.Random(f"{seed} kills")

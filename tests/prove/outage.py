@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from tests.prove.checker import Finding
 from tests.prove.crowd import Crowd
 from tests.prove.house import House, house
 from tests.prove.proxy import CALM
+from tests.prove.report import Figure
 from tests.prove.stays import say, settle_dust
 from tests.prove.stubborn import Counts
 
@@ -70,10 +71,14 @@ class Ward:
     cast: Cast
     crowd: Crowd
     watch: Watch
+    seed: int
+    before: int = 0
+    """Acts that were done before this script began."""
 
     def play(self, script: Script) -> None:
         """Let the crowd work until the script was played to its end."""
         waiting: list[Until] = [lambda: True]
+        self.before = self.crowd.done
 
         def meanwhile() -> None:
             self.house.mend()
@@ -90,22 +95,35 @@ class Ward:
         return checker.check(self.cast, self.crowd.book)
 
     def done(self, operations: float) -> Until:
-        """Whether the crowd has done so many acts."""
-        return lambda: self.crowd.done >= operations
+        """Whether the crowd has done so many acts since the script began."""
+        return lambda: self.crowd.done - self.before >= operations
+
+
+Close = Callable[[list[Finding]], Figure]
+"""Makes a scene's figure when it is known what the books say."""
+Scene = Callable[[Ward], Close]
+"""Something that befalls a house at work; afterwards all is as before."""
+
+
+def alone(seed: int, scene: Scene, *, store: Path | None = None) -> list[Figure]:
+    """The figure of one scene in a house of its own."""
+    with ward(seed, store=store) as here:
+        close = scene(here)
+        found = here.check()
+    tell(found)
+    return [close(found)]
 
 
 @contextmanager
-def ward(
-    seed: int, *, store: Path | None = None, settings: Mapping[str, str] | None = None
-) -> Iterator[Ward]:
+def ward(seed: int, *, store: Path | None = None) -> Iterator[Ward]:
     """Everybody is there, in calm weather. The logs are kept when something was raised."""
     home = Path(tempfile.mkdtemp(prefix="xianzhen-prove-"))
     home.chmod(0o755)  # PostgreSQL's user must get in
-    with house(home, seed, CALM, store=store, settings=settings) as here:
+    with house(home, seed, CALM, store=store) as here:
         watch = Watch()
         cast = Cast(here, watch)
         cast.come()
-        yield Ward(here, cast, Crowd(cast, seed, THREADS), watch)
+        yield Ward(here, cast, Crowd(cast, seed, THREADS), watch, seed)
     shutil.rmtree(home, ignore_errors=True)
 
 
@@ -131,19 +149,6 @@ def statuses(told: list[Told]) -> str:
     """«503 DATABASE_AWAY 41», by frequency."""
     met = Counter(f"{one.status or 'no answer'} {one.code}".strip() for one in told)
     return ", ".join(f"{what} {times}" for what, times in met.most_common())
-
-
-def words(found: list[Finding]) -> str:
-    """«0 lost, 0 doubled, …»"""
-    kinds = Counter(finding.kind for finding in found)
-    names = {
-        "LOST": "lost",
-        "DOUBLED": "doubled",
-        "DRIFT": "with fen drift",
-        "UNFINISHED": "unfinished",
-        "WRONG": "shown wrong",
-    }
-    return ", ".join(f"{kinds[kind]} {word}" for kind, word in names.items())
 
 
 def tell(found: list[Finding]) -> None:

@@ -3,32 +3,26 @@ each alone. Money is right, and every row of the table in docs/operations.md is 
 """
 
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import redis
-from rich.console import Console
 
 from tests.prove import checker
 from tests.prove.cast import Cast
 from tests.prove.crowd import Crowd
-from tests.prove.house import House, house
+from tests.prove.house import House
+from tests.prove.outage import Close, Ward, alone
 from tests.prove.redis_watch import Watch, readiness
 from tests.prove.report import Figure
-from tests.prove.stays import settle_dust
+from tests.prove.stays import say
 
 OPERATIONS = 400
 """At most so many acts; Redis is gone for half of them."""
-THREADS = 4
 LONGEST_S = 5.0
 """Each call of a Redis that hangs is given up after half a second."""
-
-say = Console(soft_wrap=True, highlight=False, markup=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +80,8 @@ class Meddler:
     def __init__(self, here: House, cast: Cast, crowd: Crowd, share: float) -> None:
         self.here, self.cast, self.crowd, self.share = here, cast, crowd, share
         self.seen: list[Watch] = []
-        self._left, self._now, self._until = list(WAYS), None, 0.0
+        self._left, self._until = list(WAYS), 0.0
+        self._now: Way | None = None
 
     def __call__(self) -> None:
         if self.crowd.done >= self._until:
@@ -119,36 +114,30 @@ class Meddler:
 
 def run(seed: int, operations: int) -> list[Figure]:
     """The figure; findings and rows that behaved otherwise are printed."""
-    begun, operations = time.monotonic(), min(operations, OPERATIONS)
-    home = Path(tempfile.mkdtemp(prefix="xianzhen-prove-"))
-    home.chmod(0o755)  # PostgreSQL's user must get in
-    with house(home, seed) as here:
-        cast = Cast(here)
-        cast.come()
-        crowd = Crowd(cast, seed, THREADS)
-        meddler = Meddler(here, cast, crowd, operations / (2 * len(WAYS)))
-        crowd.play(operations, meddler)
-        meddler.finish()
-        settle_dust(here, crowd)
-        found = checker.check(cast, crowd.book)
+    return alone(seed, lambda here: lost(here, min(operations, OPERATIONS)))
+
+
+def lost(here: Ward, operations: int) -> Close:
+    """The scene of it."""
+    begun, before = time.monotonic(), here.crowd.done
+    meddler = Meddler(here.house, here.cast, here.crowd, operations / (2 * len(WAYS)))
+    here.crowd.play(operations, meddler)
+    meddler.finish()
     looks = [look for watch in meddler.seen for look in watch.looks]
     otherwise = [f"{look.way}: {look.row}: {look.found}" for look in looks if look.found]
     slowest = max(watch.slowest_s for watch in meddler.seen)
-    for line in [*otherwise, *(f"{finding.kind}: {finding.what}" for finding in found)]:
+    for line in otherwise:
         say.print(line)
-    if not found and not otherwise:
-        shutil.rmtree(home, ignore_errors=True)
-    return [
-        Figure(
-            "Redis flushed, stopped, killed, hung",
-            f"each while {THREADS} clients live through stays, for"
-            f" {operations // (2 * len(WAYS))} operations or more",
-            "money unaffected; every row of «Redis, feature by feature» as written",
-            f"{checker.in_words(found)} of {cast.counts.acts} operations; {len(otherwise)} of"
-            f" {len(looks)} looks at that table's rows found it otherwise; the slowest answer after"
-            f" {slowest:.1f} s; with seed {seed}",
-            seed,
-            time.monotonic() - begun,
-            not found and not otherwise and slowest < LONGEST_S,
-        )
-    ]
+    seconds, acts = time.monotonic() - begun, here.crowd.done - before
+    return lambda found: Figure(
+        "Redis flushed, stopped, killed, hung",
+        f"each while {here.crowd.threads} clients live through stays, for"
+        f" {operations // (2 * len(WAYS))} operations or more",
+        "money unaffected; every row of «Redis, feature by feature» as written",
+        f"{checker.in_words(found)} of {acts} operations; {len(otherwise)} of"
+        f" {len(looks)} looks at that table's rows found it otherwise; the slowest answer after"
+        f" {slowest:.1f} s; with seed {here.seed}",
+        here.seed,
+        seconds,
+        not found and not otherwise and slowest < LONGEST_S,
+    )

@@ -24,7 +24,7 @@ ME = "/v1/staff/me"
 TRIES, LIMIT = 5, 10
 """Passwords before the lock (models/login.py); codes in 15 minutes (api/limits.py)."""
 
-_serials = count(900_001)
+_serials = count(10_001)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def run(seed: int, operations: int) -> list[Figure]:
         _tell(here, cast, storm, found)
     if not found:
         shutil.rmtree(home, ignore_errors=True)
-    return [_figure(here, cast, found, operations, seed, time.monotonic() - begun)]
+    return [figure(here, cast, found, operations, seed, time.monotonic() - begun)]
 
 
 def settle_dust(here: House, crowd: Crowd) -> None:
@@ -58,9 +58,10 @@ def settle_dust(here: House, crowd: Crowd) -> None:
         here.sweep(days_ahead=days_ahead)
 
 
-def _figure(
+def figure(
     here: House, cast: Cast, found: list[Finding], operations: int, seed: int, seconds: float
 ) -> Figure:
+    """What the table says of a storm that is over."""
     met = Counter[Fate]()
     for line in here.lines.values():
         met.update(line.met)

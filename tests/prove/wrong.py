@@ -39,7 +39,7 @@ class LateLine:
         self._line = line
         self._driver: Any = line.driver_connection
         self.driver_connection = self  # of which somebody sets ``autocommit``, without effect
-        self.execute = self._driver.execute
+        self.cursor = self._driver.cursor
 
     @property
     def closed(self) -> bool:
