@@ -208,9 +208,12 @@ class Night:
                 time.sleep(0.1)
 
     def _asked(self) -> tuple[int, int]:
+        """How many legs were asked about, or wait until an open transfer of the same patient ends,
+        and of how many."""
         (row,) = self.insist(
             lambda: rows(
-                "SELECT count(*) FILTER (WHERE tries > 0) AS asked, count(*) AS all FROM refund_leg"
+                "SELECT count(*) FILTER (WHERE tries > 0 OR next_try_at > now()) AS asked,"
+                " count(*) AS all FROM refund_leg"
                 " WHERE route IN ('WECHAT', 'TRANSFER') AND state <> 'REROUTED'"
             )
         )
