@@ -208,4 +208,5 @@ def test_the_verdicts_are_byte_equal_to_the_schemas_dump(app: Flask, house: Hous
             "UNKNOWN_ADMISSION",
             "MALFORMED",
         ]
-        assert served.text == app.json.dumps(BatchVerdict().dump(served.body))
+        dumped = app.json.response(BatchVerdict().dump(served.body))
+        assert served.text == dumped.get_data(as_text=True)

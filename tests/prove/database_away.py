@@ -94,7 +94,7 @@ def pool_taken(here: Ward, operations: int, seconds: float) -> Close:
         begun,
         "connection pool exhausted",
         f"2 connections a process, {here.crowd.threads} clients, a table that all need locked"
-        f" for {seconds:.0f} s",
+        f" for {seconds:.0f} s, and until somebody got no connection",
         f"{len(outage.wrong)} of {len(outage.told)} answers meanwhile not 503"
         f" ({statuses(outage.told)}), the slowest after {outage.longest_s:.1f} s; first success"
         f" {outage.first_yes_s:.1f} s after the lock was gone",
@@ -166,9 +166,14 @@ def _held(here: Ward, operations: int, seconds: float, outage: Outage) -> Script
             db.execute("LOCK TABLE admission IN ACCESS EXCLUSIVE MODE")
             outage.gone = time.monotonic()
             yield after(seconds)
-            outage.told = here.watch.during(outage.gone, time.monotonic())
+            yield within("somebody gets no connection", lambda: _exhausted(here, outage))
     yield from _recovered(here, outage)
     yield here.done(operations)
+
+
+def _exhausted(here: Ward, outage: Outage) -> bool:
+    outage.told = here.watch.during(outage.gone, time.monotonic())
+    return any(one.code == "POOL_EXHAUSTED" for one in outage.told)
 
 
 def _filled(here: Ward, disk: Path, operations: int, seconds: float, outage: Outage) -> Script:
