@@ -46,7 +46,7 @@ SCENARIOS: dict[str, Callable[[int, int], list[Figure]]] = {
     "short": short.run,
     "refunds": refund_night.run,
 }
-OPERATIONS = 5_000
+OPERATIONS = 20_000
 OF_ITS_OWN = {"refunds": 2_000}
 """Operations when none are told, where OPERATIONS are not fit."""
 

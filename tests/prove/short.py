@@ -4,11 +4,10 @@ its books are asked once, in the end. ``python -m tests.prove short --operations
 
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
 from tests.prove import database_away, redis_away, slow_outside, variants
 from tests.prove.house import PARTS
-from tests.prove.outage import Close, Ward, say, tell, ward
+from tests.prove.outage import Close, Ward, tell, ward
 from tests.prove.proxy import CALM
 from tests.prove.report import Figure
 from tests.prove.stays import figure
@@ -21,7 +20,7 @@ ACTS = 24
 def run(seed: int, operations: int) -> list[Figure]:
     """All figures; ``operations`` are those of the storm."""
     with ExitStack() as stack:
-        disk = _small_disk(stack)
+        disk = database_away.disk_if_allowed(stack)
         here = stack.enter_context(ward(seed, store=disk))
         scenes = [
             _storm(here, operations),
@@ -35,14 +34,6 @@ def run(seed: int, operations: int) -> list[Figure]:
         tell(found)
         wrong = [variants.one(here.house, here.cast, seed, each) for each in variants.VARIANTS]
     return [*(close(found) for close in scenes), *wrong]
-
-
-def _small_disk(stack: ExitStack) -> Path | None:
-    try:
-        return stack.enter_context(database_away.small_disk(database_away.DISK_MIB))
-    except PermissionError as no:
-        say.print(f"disk_full is left out: {no}")
-        return None
 
 
 def _storm(here: Ward, operations: int) -> Close:
