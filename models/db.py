@@ -143,7 +143,12 @@ def _at_once(sql: LiteralString, values: Params, row: RowFactory[Any]) -> list[A
                 driver.autocommit = False
             line.close()
     except psycopg.Error as failure:
-        raise DBAPIError.instance(sql, None, failure, psycopg.Error) from failure
+        raise failed(sql, failure) from failure
+
+
+def failed(sql: str, failure: psycopg.Error) -> BaseException:
+    """What SQLAlchemy would have raised if the statement had gone through it."""
+    return DBAPIError.instance(sql, None, failure, psycopg.Error)
 
 
 def assert_nothing_open() -> None:

@@ -4,9 +4,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import procrastinate
-from procrastinate.exceptions import AlreadyEnqueued
+import psycopg
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import JobDeferrer
 from sqlalchemy.orm import Session
+
+from models.db import failed
 
 DEFAULT, QUICK = "default", "quick"
 """Queues. ``QUICK``: jobs that ask nobody outside; every worker has slots for them alone."""
@@ -38,16 +41,20 @@ def defer(
     already waits. ``at``: not before this moment. ``priority``: of what is due the
     highest goes first. ``queue``: DEFAULT or QUICK. The tasks themselves are in ``jobs.py``.
     """
-    if once is None:
-        _configured(db, task, lock=lock, at=at, priority=priority, queue=queue).defer(**arguments)
-        return
     try:
+        if once is None:
+            job = _configured(db, task, lock=lock, at=at, priority=priority, queue=queue)
+            job.defer(**arguments)
+            return
         with db.begin_nested():  # a twin in the queue must not spoil the caller's transaction
-            _configured(
-                db, task, lock=lock, once=once, at=at, priority=priority, queue=queue
-            ).defer(**arguments)
+            job = _configured(db, task, lock=lock, once=once, at=at, priority=priority, queue=queue)
+            job.defer(**arguments)
     except AlreadyEnqueued:
         return
+    except ConnectorException as wrapped:  # a full disk or a lost line must be known as what it is
+        if not isinstance(wrapped.__cause__, psycopg.Error):
+            raise
+        raise failed("defer", wrapped.__cause__) from wrapped
 
 
 def _configured(

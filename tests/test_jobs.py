@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 import jobs
 from models.db import Session, new_id
@@ -89,6 +90,16 @@ def test_a_job_is_there_only_with_its_transaction(hospital_id: UUID) -> None:
         defer(db, "one", hospital_id=str(hospital_id), thing_id=str(new_id()))
         db.rollback()
     assert waiting() == []
+
+
+@pytest.mark.parametrize("once", [None, "only"])
+def test_a_line_lost_while_deferring_is_the_database_s_failure(once: str | None) -> None:
+    """The edge answers 503 to it, and 500 to what it does not know."""
+    with Session() as db:
+        db.connection().connection.driver_connection.close()
+        with pytest.raises(OperationalError):
+            defer(db, "one", once=once, hospital="H", thing_id=str(new_id()))
+        db.invalidate()
 
 
 def test_a_job_gets_its_hospital_s_counterparts_and_its_ids_back(hospital_id: UUID) -> None:
