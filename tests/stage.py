@@ -34,7 +34,6 @@ _serial = count(1)
 
 def id_number(serial: int, born: date = date(1975, 3, 9)) -> str:
     """A checksummed identity number of region 990101, which is assigned to nobody."""
-    born += timedelta(days=serial // 1000)  # else the thousand-and-first were the first
     body = f"990101{born:%Y%m%d}{serial % 1000:03d}"
     weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
     total = sum(int(digit) * weight for digit, weight in zip(body, weights, strict=True))
@@ -109,7 +108,8 @@ class Stage:
                 id=new_id(), hospital_id=self.hospital_id, his_patient_no=f"P{serial:06d}"
             )
             patient.name = more.get("name", "张小丰")
-            patient.id_no = more.get("id_no", id_number(serial))
+            born = date(1975, 3, 9) + timedelta(days=serial // 1000)  # else 1001 would be 1
+            patient.id_no = more.get("id_no", id_number(serial, born))
             patient.phone = more.get("phone", f"199{serial:08d}")
             patient.born_on = date(1975, 3, 9)
             db.add(patient)
