@@ -10,7 +10,8 @@ granian with several workers and the job worker, founds a hospital and lays the 
 ``h.kill(part)`` is SIGKILL to one of ``PARTS``; ``h.mend()`` starts again whatever has ended, as
 systemd would, and must be called from the main thread again and again (children die with the
 thread that made them). ``h.next_day()`` moves every clock by a day. A scenario that wants a part
-gone for a while puts its name (a key of ``children.now``) into ``children.down``.
+gone for a while calls ``children.away`` and ``children.back`` with its name (a key of
+``children.now``).
 """
 
 import contextlib
@@ -229,8 +230,7 @@ class House:
         On a later day the job worker, which does not live there, is stopped for good.
         """
         if days_ahead and "worker" not in self.children.down:
-            self.children.down.add("worker")
-            self.children.end("worker")
+            self.children.away("worker")
         then = self.shift + timedelta(days=days_ahead)
         day = today(self.now() + timedelta(days=days_ahead)).isoformat()
         self._set_their_clock(then)

@@ -41,19 +41,16 @@ def _flush(here: House) -> None:
 
 
 def _stop(here: House) -> None:
-    here.children.down.add("valkey")
-    here.children.now["valkey"].terminate()
-    here.children.now["valkey"].wait()
+    here.children.away("valkey", signal.SIGTERM)
 
 
 def _kill(here: House) -> None:
-    here.children.down.add("valkey")
     here.kill("Valkey")
-    here.children.now["valkey"].wait()
+    here.children.away("valkey")
 
 
 def _start(here: House) -> None:
-    here.children.down.discard("valkey")
+    here.children.back("valkey")
     here.mend()
 
 
