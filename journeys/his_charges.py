@@ -14,17 +14,18 @@ from journeys.counterparts import Counterparts
 from journeys.his_intake import Clock, Facts, once
 from models import charges
 from models.admission import Admission
-from models.charges import ChargeLine, ChargeSource
+from models.charges import ChargeLine, ChargeSource, Verdicts
 from models.db import Session
-from models.work_item import open_item
+from models.sealing import fingerprint
+from models.work_item import task
 from policies.access import Actor
+from policies.charge_rows import Read, read, row_of
 from policies.charges import (
     UNSTORABLE,
     Charge,
     NotTaken,
     Reversal,
     Verdict,
-    check,
     check_reversal,
     reason,
     take_back,
@@ -34,26 +35,25 @@ MONTHS_AHEAD = 4
 """This month and three more: a job that fails for weeks is noticed before it matters."""
 
 Raw = Mapping[str, Any]
-Judged = tuple[Verdict, str]
 
 
 def take_charges(actor: Actor, facts: Facts, now: Clock) -> Facts:
     """Take up to 1,000 lines, each judged on its own by policies/charges.py and the set function.
 
+    The event, its lines and what became of them are one statement: no stay is locked while Python
+    works. Said again it gets its first answer, with another body Conflict EVENT_ID_REUSED.
     Nothing here asks what the patient has paid: a low deposit never stops a treatment (GZ-25).
     """
-
-    def take(db: Db, at: datetime) -> Facts:
-        good: dict[int, Charge] = {}
-        verdicts: dict[int, Judged] = {}
-        for place, raw in enumerate(facts["lines"]):
-            try:
-                good[place] = check(raw, at)
-            except NotTaken as refused:
-                verdicts[place] = (refused.verdict, refused.field)
-        return _enter(db, actor, facts, at, good, verdicts)
-
-    return once(actor, "charge-batch", facts, now, take)
+    actor.needs("his:report")
+    at, lines = now(), facts["lines"]
+    found = read(lines, at)
+    others = charges.take_batch(
+        _batch(actor, facts, at, found),
+        body_hash=fingerprint(found.content),
+        by=actor.name,
+        refused=found.refused,
+    )
+    return _answer(lines, others)
 
 
 def take_reversals(actor: Actor, facts: Facts, now: Clock) -> Facts:
@@ -61,14 +61,16 @@ def take_reversals(actor: Actor, facts: Facts, now: Clock) -> Facts:
 
     def take(db: Db, at: datetime) -> Facts:
         asked: dict[int, Reversal] = {}
-        verdicts: dict[int, Judged] = {}
+        found = Read()
         for place, raw in enumerate(facts["lines"]):
             try:
                 asked[place] = check_reversal(raw, at)
             except NotTaken as refused:
-                verdicts[place] = (refused.verdict, refused.field)
-        good = _taken_back(db, actor, asked, verdicts)
-        return _enter(db, actor, facts, at, good, verdicts)
+                found.refuse(place, refused)
+        for place, charge in _taken_back(db, actor, asked, found).items():
+            found.take(place, charge.inpatient_no, row_of(charge))
+        others = charges.ingest(db, _batch(actor, facts, at, found))
+        return _answer(facts["lines"], found.refused | others)
 
     return once(actor, "charge-reversal", facts, now, take)
 
@@ -79,74 +81,50 @@ def make_charge_months(outside: Counterparts) -> int:
         return charges.make_months(db, today(outside.now()), MONTHS_AHEAD)
 
 
-def _enter(
-    db: Db,
-    actor: Actor,
-    facts: Facts,
-    at: datetime,
-    good: dict[int, Charge],
-    verdicts: dict[int, Judged],
-) -> Facts:
-    found = charges.ingest(
-        db,
+def _batch(actor: Actor, facts: Facts, at: datetime, found: Read) -> charges.Batch:
+    # Charges for a closed bill are not lost in a log: a person decides about each stay.
+    note = "结算后又收到费用，没有记账。请决定：撤销结算后重传，或由科室作废。"
+    return charges.Batch(
         hospital_id=actor.hospital_id,
         source_event_id=facts["source_event_id"],
         at=at,
         today=today(at),
-        lines=[charge.as_row(place) for place, charge in good.items()],
+        stays=found.stays,
+        rows=found.rows,
+        late_task=task(actor.hospital_id, "CHARGE_AFTER_SETTLEMENT", "", at, note=note),
     )
-    verdicts |= {place: (Verdict(verdict), "") for place, verdict in found.items()}
-    late = [good[place] for place, word in found.items() if word == Verdict.AFTER_SETTLEMENT]
-    _show_late(db, actor, facts["source_event_id"], late, at)
-    return _answer(facts["lines"], verdicts)
 
 
-def _answer(lines: list[Raw], verdicts: dict[int, Judged]) -> Facts:
-    told = [
-        {
-            "place": place,
-            "source_line_id": _shown(raw.get("source_line_id")),
-            "verdict": str(verdicts[place][0]),
-            "field": verdicts[place][1],
-            "reason": reason(*verdicts[place]),
-        }
-        for place, raw in enumerate(lines)
-    ]
-    taken = (Verdict.ACCEPTED, Verdict.DUPLICATE)
+def _answer(lines: list[Raw], others: Verdicts) -> Facts:
+    """What became of each line; those that are not among the ``others`` were accepted."""
+    told = []
+    for place, raw in enumerate(lines):
+        verdict, field = others.get(place, (Verdict.ACCEPTED.value, ""))
+        told.append(
+            {
+                "place": place,
+                "source_line_id": _shown(raw.get("source_line_id")),
+                "verdict": verdict,
+                "field": field,
+                "reason": reason(verdict, field),
+            }
+        )
+    duplicate = sum(verdict == Verdict.DUPLICATE for verdict, _ in others.values())
     return {
-        "accepted": sum(line["verdict"] == Verdict.ACCEPTED for line in told),
-        "duplicate": sum(line["verdict"] == Verdict.DUPLICATE for line in told),
-        "refused": sum(line["verdict"] not in taken for line in told),
+        "accepted": len(lines) - len(others),
+        "duplicate": duplicate,
+        "refused": len(others) - duplicate,
         "lines": told,
     }
 
 
 def _shown(said: Any) -> str | None:
-    return said if isinstance(said, str) and not UNSTORABLE.search(said) else None
+    if not isinstance(said, str):
+        return None
+    return said if said.isprintable() or not UNSTORABLE.search(said) else None
 
 
-def _show_late(db: Db, actor: Actor, event_id: str, late: list[Charge], at: datetime) -> None:
-    """Charges for a closed bill are not lost in a log: a person decides about each stay."""
-    stays = select(Admission.inpatient_no, Admission.id).where(
-        Admission.hospital_id == actor.hospital_id,
-        Admission.inpatient_no.in_({charge.inpatient_no for charge in late}),
-    )
-    for inpatient_no, admission_id in db.execute(stays) if late else ():
-        amounts = [charge.amount_fen for charge in late if charge.inpatient_no == inpatient_no]
-        open_item(
-            db,
-            hospital_id=actor.hospital_id,
-            kind="CHARGE_AFTER_SETTLEMENT",
-            subject=f"admission:{admission_id}",
-            at=at,
-            note="结算后又收到费用，没有记账。请决定：撤销结算后重传，或由科室作废。",
-            facts={event_id: {"lines": len(amounts), "total_fen": sum(amounts)}},
-        )
-
-
-def _taken_back(
-    db: Db, actor: Actor, asked: dict[int, Reversal], verdicts: dict[int, Judged]
-) -> dict[int, Charge]:
+def _taken_back(db: Db, actor: Actor, asked: dict[int, Reversal], found: Read) -> dict[int, Charge]:
     stays = _locked_stays(db, actor, {reversal.inpatient_no for reversal in asked.values()})
     originals = _originals(db, actor, stays, {reversal.reverses for reversal in asked.values()})
     taken = _taken_so_far(
@@ -159,7 +137,7 @@ def _taken_back(
     said: dict[Reversal, Charge] = {}
     for place, reversal in asked.items():
         if reversal.inpatient_no not in stays:
-            verdicts[place] = (Verdict.UNKNOWN_ADMISSION, "inpatient_no")
+            found.refuse(place, NotTaken(Verdict.UNKNOWN_ADMISSION, "inpatient_no"))
             continue
         if reversal in said:
             good[place] = said[reversal]
@@ -171,7 +149,7 @@ def _taken_back(
         try:
             good[place] = said[reversal] = take_back(original, reversal, quantity, fen)
         except NotTaken as refused:
-            verdicts[place] = (refused.verdict, refused.field)
+            found.refuse(place, refused)
             continue
         taken[reversal.reverses] = (quantity + reversal.quantity, fen + reversal.amount_fen)
     return good

@@ -1,21 +1,34 @@
 """What a stay cost, line by line as the HIS reported it: append-only, by month, entered in sets."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Numeric, Text, func, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, Text, func, select, text
 from sqlalchemy import Sequence as SqlSequence
-from sqlalchemy import cast as sql_cast
-from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.db import Base, Moment
+from models.db import Base, Moment, named_at_once, new_id
 from policies.charges import Charge
+from policies.refusals import Conflict
 
 _numbers = SqlSequence("charge_line_seq")
+
+Verdicts = dict[int, tuple[str, str]]
+"""place of a line in its batch -> what became of it, and the member that is to blame."""
+
+_TAKE: LiteralString = (
+    "SELECT take_charge_batch(%(event)s::jsonb, %(today)s, %(stays)s, %(lines)s,"
+    " %(late_task)s::jsonb) AS told"
+)
+_INGEST = text(
+    "SELECT ingest_charges(:hospital_id, :source_event_id, :at, :today, :stays, :lines,"
+    " CAST(:late_task AS jsonb))"
+)
 
 
 class ChargeLine(Base):
@@ -83,30 +96,72 @@ class ChargeSource(Base):
 
     hospital_id: Mapped[UUID] = mapped_column(primary_key=True)
     source_line_id: Mapped[str] = mapped_column(Text, primary_key=True)
-    content: Mapped[bytes] = mapped_column(LargeBinary)
     occurred_on: Mapped[date]
     seq: Mapped[int]
 
 
-def ingest(
-    db: Session,
-    *,
-    hospital_id: UUID,
-    source_event_id: str,
-    at: datetime,
-    today: date,
-    lines: Sequence[dict[str, Any]],
-) -> dict[int, str]:
-    """Take the good lines once, in one statement, under their stays' locks: place -> verdict.
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Sound lines of one event, as policies/charge_rows.py writes them, and whose they are.
 
-    The lines were checked by policies/charges.py, which also says what the verdicts mean.
+    ``late_task``: what a person must do about a stay whose bill was closed when lines came.
     """
-    if not lines:
+
+    hospital_id: UUID
+    source_event_id: str
+    at: datetime
+    today: date
+    stays: Collection[str]
+    rows: Sequence[str]
+    late_task: dict[str, Any]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What both set functions are told."""
+        return {
+            "today": self.today,
+            "stays": list(self.stays),
+            "lines": "\n".join(self.rows),
+            "late_task": json.dumps(self.late_task, default=str),
+        }
+
+
+def take_batch(batch: Batch, *, body_hash: bytes, by: str, refused: Verdicts) -> Verdicts:
+    """Take the lines with their event and its answer, in one statement: its own transaction.
+
+    The verdicts of the lines that were not accepted, with those ``refused`` before; if the event
+    was taken before, those of then. Conflict EVENT_ID_REUSED if that one said something else.
+    """
+    event = {
+        "id": new_id(),
+        "hospital_id": batch.hospital_id,
+        "source_event_id": batch.source_event_id,
+        "kind": "charge-batch",
+        "body_hash": f"\\x{body_hash.hex()}",
+        "answer": refused,
+        "by": by,
+        "received_at": batch.at,
+    }
+    (row,) = named_at_once(_TAKE, event=json.dumps(event, default=str), **batch.arguments)
+    if row["told"] is None:
+        raise Conflict("EVENT_ID_REUSED", source_event_id=batch.source_event_id)
+    return _by_place(row["told"])
+
+
+def ingest(db: Session, batch: Batch) -> Verdicts:
+    """Take the lines in the caller's transaction; the verdicts of those that were not accepted."""
+    if not batch.rows:
         return {}
-    call = func.ingest_charges(
-        hospital_id, source_event_id, at, today, sql_cast(list(lines), JSON)
-    ).table_valued("place", "verdict")
-    return dict(db.execute(select(call.c.place, call.c.verdict)).all())
+    event = {
+        "hospital_id": batch.hospital_id,
+        "source_event_id": batch.source_event_id,
+        "at": batch.at,
+    }
+    return _by_place(db.scalar(_INGEST, event | batch.arguments))
+
+
+def _by_place(told: dict[str, list[str]]) -> Verdicts:
+    return {int(place): (verdict, field) for place, (verdict, field) in told.items()}
 
 
 def make_months(db: Session, first: date, months: int) -> int:

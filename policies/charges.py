@@ -1,10 +1,9 @@
 """Whether a charge line of the HIS can be taken: its fields, codes and money; pure."""
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from config import SHANGHAI, today
+from config import SHANGHAI
 
 TEXTS = Path(__file__).parent / "texts" / "charge_verdicts.yaml"
 
@@ -28,8 +27,10 @@ MAX_AHEAD = timedelta(hours=24)
 """A ward may post the coming night's bed today; more than that is a wrong date."""
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=SHANGHAI)
-UNSTORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+CONTROL = r"\x00-\x1f\x7f\ud800-\udfff"
 """Control characters and halves of surrogate pairs: a database text cannot hold all of them."""
+
+UNSTORABLE = re.compile(f"[{CONTROL}]")
 
 NUMBER = {places: re.compile(rf"[0-9]{{1,10}}(\.[0-9]{{1,{places}}})?") for places in (4, 6)}
 """decimal places -> how a number of so many is written."""
@@ -89,30 +90,13 @@ class Charge(NamedTuple):
     doctor_name: str
     reverses: str | None = None
 
-    @property
-    def occurred_on(self) -> date:
-        """The Shanghai day on whose bill it stands."""
-        return today(self.occurred_at)
-
-    def as_row(self, place: int) -> dict[str, Any]:
-        """The line for the set function, with a hash of its content; 1.0 is the same as 1.0000."""
-        row: dict[str, Any] = self._asdict()
-        row["occurred_at"] = self.occurred_at.astimezone(SHANGHAI).isoformat()
-        row["quantity"], row["unit_price"] = _plain(self.quantity), _plain(self.unit_price)
-        if self.self_pay_ratio is not None:
-            row["self_pay_ratio"] = _plain(self.self_pay_ratio)
-        content = "\n".join(map(str, row.values()))  # no text of a line holds a newline
-        row["occurred_on"] = row["occurred_at"][:10]
-        row["content"] = hashlib.sha256(content.encode()).hexdigest()
-        return row | {"place": place}
-
 
 def check(raw: Mapping[str, Any], now: datetime) -> Charge:
     """The charge that a line of a batch describes; NotTaken with the first thing that is wrong."""
     charge = Charge(
         source_line_id=_text(raw, "source_line_id", 64, needed=True),
         inpatient_no=_text(raw, "inpatient_no", 64, needed=True),
-        occurred_at=_moment(raw, now),
+        occurred_at=moment_of(raw.get("occurred_at"), now),
         item_name=_text(raw, "item_name", 200, needed=True),
         specification=_text(raw, "specification", 200),
         unit=_text(raw, "unit", 32),
@@ -130,8 +114,29 @@ def check(raw: Mapping[str, Any], now: datetime) -> Charge:
         doctor_name=_text(raw, "doctor_name", 100),
     )
     _codes(charge)
-    _times(charge.quantity, charge.unit_price, charge.amount_fen)
+    if not fits(charge.quantity, charge.unit_price, charge.amount_fen):
+        raise NotTaken(Verdict.AMOUNT_MISMATCH, "amount")
     return charge
+
+
+def fits(quantity: Decimal, unit_price: Decimal, amount_fen: int) -> bool:
+    """One fen of difference is the rounding of the HIS; more is another price or quantity."""
+    return abs(quantity * unit_price * 100 - amount_fen) <= 1
+
+
+def moment_of(said: Any, now: datetime) -> datetime:
+    """When it happened, in Shanghai if nothing else is said; NotTaken for what cannot be."""
+    try:
+        moment = datetime.fromisoformat(said)
+    except (TypeError, ValueError):
+        raise NotTaken(Verdict.MALFORMED, "occurred_at") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=SHANGHAI)
+    if moment < EARLIEST:
+        raise NotTaken(Verdict.MALFORMED, "occurred_at")
+    if moment > now + MAX_AHEAD:
+        raise NotTaken(Verdict.IN_THE_FUTURE, "occurred_at")
+    return moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,7 @@ def check_reversal(raw: Mapping[str, Any], now: datetime) -> Reversal:
         source_line_id=_text(raw, "source_line_id", 64, needed=True),
         inpatient_no=_text(raw, "inpatient_no", 64, needed=True),
         reverses=_text(raw, "reverses", 64, needed=True),
-        occurred_at=_moment(raw, now),
+        occurred_at=moment_of(raw.get("occurred_at"), now),
         quantity=_above_zero(raw, "quantity", places=4),
         amount_fen=_fen(raw),
     )
@@ -173,8 +178,8 @@ def take_back(
         raise NotTaken(Verdict.REVERSES_TOO_MUCH, "quantity" if quantity_left < 0 else "amount")
     if quantity_left == 0 and fen_left != 0:
         raise NotTaken(Verdict.AMOUNT_MISMATCH, "amount")
-    if quantity_left > 0:
-        _times(reversal.quantity, original.unit_price, reversal.amount_fen)
+    if quantity_left > 0 and not fits(reversal.quantity, original.unit_price, reversal.amount_fen):
+        raise NotTaken(Verdict.AMOUNT_MISMATCH, "amount")
     return original._replace(
         source_line_id=reversal.source_line_id,
         occurred_at=reversal.occurred_at,
@@ -184,6 +189,7 @@ def take_back(
     )
 
 
+@cache
 def reason(verdict: str, field: str = "") -> str:
     """The verdict in one plain Chinese sentence for those who run the HIS."""
     return _sentences()[verdict].format(field=field)
@@ -202,12 +208,6 @@ def _codes(charge: Charge) -> None:
         raise NotTaken(Verdict.UNKNOWN_LEVEL, "insurance_level")
     if not charge.national_code and charge.insurance_level != SELF_PAID:
         raise NotTaken(Verdict.NATIONAL_CODE_MISSING, "national_code")
-
-
-def _times(quantity: Decimal, unit_price: Decimal, amount_fen: int) -> None:
-    # One fen of difference is the rounding of the HIS; more is another price or another quantity.
-    if abs(quantity * unit_price * 100 - amount_fen) > 1:
-        raise NotTaken(Verdict.AMOUNT_MISMATCH, "amount")
 
 
 def _text(raw: Mapping[str, Any], field: str, longest: int, *, needed: bool = False) -> str:
@@ -254,22 +254,3 @@ def _ratio(raw: Mapping[str, Any]) -> Decimal | None:
     if ratio > 1:
         raise NotTaken(Verdict.MALFORMED, "self_pay_ratio")
     return ratio
-
-
-def _moment(raw: Mapping[str, Any], now: datetime) -> datetime:
-    value = raw.get("occurred_at")
-    try:
-        moment = datetime.fromisoformat(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise NotTaken(Verdict.MALFORMED, "occurred_at") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=SHANGHAI)
-    if moment < EARLIEST:
-        raise NotTaken(Verdict.MALFORMED, "occurred_at")
-    if moment > now + MAX_AHEAD:
-        raise NotTaken(Verdict.IN_THE_FUTURE, "occurred_at")
-    return moment
-
-
-def _plain(number: Decimal) -> str:
-    return format(number.normalize(), "f")

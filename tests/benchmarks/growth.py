@@ -45,9 +45,9 @@ WITH line AS (
     FROM generate_series(%(first)s::bigint, %(last)s::bigint) n
     JOIN old_stay ON old_stay.place = n / %(each)s
 ), source AS (
-    INSERT INTO charge_source (hospital_id, source_line_id, content, occurred_on, seq)
-    SELECT hospital_id, 'A' || lpad(n::text, 11, '0'), sha256(n::text::bytea),
-        (at AT TIME ZONE 'Asia/Shanghai')::date, n FROM line
+    INSERT INTO charge_source (hospital_id, source_line_id, occurred_on, seq)
+    SELECT hospital_id, 'A' || lpad(n::text, 11, '0'), (at AT TIME ZONE 'Asia/Shanghai')::date, n
+    FROM line
 )
 INSERT INTO charge_line (occurred_on, seq, hospital_id, admission_id, source_line_id, occurred_at,
     item_name, specification, unit, quantity, unit_price, amount_fen, category, insurance_level,

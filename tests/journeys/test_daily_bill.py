@@ -11,14 +11,15 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import DBAPIError
 
 from journeys import daily_bill
+from models import charges, ledger
 from models import daily_bill as bills_of
-from models import ledger
 from models.admission import Admission
 from models.db import Session, rows
 from models.ledger import AccountKind, Line, NewLot
 from models.message import Message
 from models.work_item import WorkItem
 from policies.access import Actor, Channel
+from policies.charge_rows import read
 from policies.refusals import Refused
 from tests.his_day import REAL_TOTAL_FEN, HisDay, line, real_day, shanghai
 
@@ -314,20 +315,14 @@ def test_a_line_that_arrives_while_the_correction_runs_is_not_lost(day: HisDay) 
     stored, corrected = Event(), Event()
 
     def charge_slowly() -> None:
-        from policies.charges import check
-
         with Session.begin() as db:
-            from models import charges
-
-            row = check(line(stay.inpatient_no), day.at).as_row(0)
-            charges.ingest(
-                db,
-                hospital_id=day.hospital_id,
-                source_event_id="E-slow",
-                at=day.at,
-                today=date(2025, 7, 4),
-                lines=[row],
+            found = read([line(stay.inpatient_no)], day.at)
+            late = {"kind": "NONE", "hospital_id": str(day.hospital_id)}
+            today = date(2025, 7, 4)
+            batch = charges.Batch(
+                day.hospital_id, "E-slow", day.at, today, found.stays, found.rows, late
             )
+            assert charges.ingest(db, batch) == {}
             stored.set()
             corrected.wait(10)
 

@@ -90,6 +90,35 @@ def test_a_line_said_again_is_a_duplicate_and_changed_a_conflict(day: HisDay) ->
     assert day.charged_fen() == 8546
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"occurred_at": "2025-07-03T09:30:01+08:00"},
+        {"item_name": "肝爽片"},
+        {"specification": "3gX6袋/盒"},
+        {"unit": None},
+        {"quantity": "2.0001"},
+        {"unit_price": "42.729999"},
+        {"amount": "85.47"},
+        {"category": "10"},
+        {"insurance_level": "01"},
+        {"self_pay_ratio": None},
+        {"national_code": "ZA04"},
+        {"hospital_code": "YP00118"},
+        {"department_code": "0302"},
+        {"department_name": "骨科"},
+        {"doctor_code": "D0002"},
+        {"doctor_name": ""},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_a_line_that_says_anything_else_is_a_conflict(day: HisDay, changed: dict) -> None:
+    no = day.admit().inpatient_no
+    assert day.charge(line(no, "A")) == ["ACCEPTED"]
+    assert day.charge(line(no, "A", **changed), line(no, "A")) == ["CONFLICT", "DUPLICATE"]
+    assert (day.charged_fen(), day.count("charge_source")) == (8546, 1)
+
+
 def test_a_line_twice_in_one_batch_is_taken_once(day: HisDay) -> None:
     no = day.admit().inpatient_no
     other = line(no, "A", quantity="1", amount="42.73")
@@ -116,6 +145,30 @@ def test_an_event_said_again_gets_its_first_answer(day: HisDay) -> None:
     assert again == first
     assert again["lines"][0]["verdict"] == "ACCEPTED"
     assert day.charged_fen() == 8546
+
+
+def test_an_event_said_again_in_another_order_and_later_is_the_same_event(day: HisDay) -> None:
+    no = day.admit().inpatient_no
+    lines = [line(no, "A"), line(no, "B", occurred_at="2025-07-05 00:00:00"), line(no, "A")]
+    event = day.event(lines=lines)
+    first = his_charges.take_charges(day.his, event, day.now)
+    verdicts = [said["verdict"] for said in first["lines"]]
+    assert verdicts == ["ACCEPTED", "IN_THE_FUTURE", "DUPLICATE"]
+    day.at = shanghai(2025, 7, 5)
+    event["lines"] = [dict(reversed(said.items())) for said in lines]
+    assert his_charges.take_charges(day.his, event, day.now) == first
+    assert day.charged_fen() == 8546
+    assert day.charge(*lines) == ["DUPLICATE", "ACCEPTED", "DUPLICATE"]
+
+
+def test_an_event_without_a_sound_line_is_kept_too(day: HisDay) -> None:
+    event = day.event(lines=[{}, {"unit": 1}])
+    first = his_charges.take_charges(day.his, event, day.now)
+    assert (first["accepted"], first["duplicate"], first["refused"]) == (0, 0, 2)
+    assert his_charges.take_charges(day.his, event, day.now) == first
+    with pytest.raises(Conflict, match="EVENT_ID_REUSED"):
+        his_charges.take_charges(day.his, event | {"lines": [{}]}, day.now)
+    assert day.count("his_event") == 1
 
 
 def test_an_event_number_with_another_body_is_refused(day: HisDay) -> None:
@@ -177,6 +230,25 @@ def test_a_charge_after_the_settlement_is_refused_and_seen_by_a_person(day: HisD
         "E-later": {"lines": 1, "total_fen": 8546},
     }
     assert item.closed_at is None
+
+
+def test_the_late_lines_of_every_stay_are_counted(day: HisDay) -> None:
+    closed, other, still_in = day.admit(), day.admit(), day.admit()
+    for stay in (closed, other):
+        day.leave(stay)
+        day.settle(stay)
+    numbers = [closed.inpatient_no, other.inpatient_no, closed.inpatient_no, still_in.inpatient_no]
+    verdicts = day.charge(*[line(number) for number in numbers], source_event_id="E-late")
+    assert verdicts == ["AFTER_SETTLEMENT"] * 3 + ["ACCEPTED"]
+    with Session() as db:
+        items = db.scalars(select(WorkItem).where(WorkItem.hospital_id == day.hospital_id)).all()
+    assert {item.subject: item.facts["E-late"] for item in items} == {
+        f"admission:{closed.id}": {"lines": 2, "total_fen": 2 * 8546},
+        f"admission:{other.id}": {"lines": 1, "total_fen": 8546},
+    }
+    assert {item.note for item in items} == {
+        "结算后又收到费用，没有记账。请决定：撤销结算后重传，或由科室作废。"
+    }
 
 
 def test_only_the_his_reports_charges(day: HisDay) -> None:
