@@ -1,24 +1,26 @@
 """How often anybody may ask: counted in Redis by address, actor and secret being guessed; in memory
 when Redis is gone."""
 
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from flask import Flask, current_app
-from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
+from flask import Flask, current_app, request
 from limits import RateLimitItem, parse
+from limits.storage import MemoryStorage, RedisStorage
+from redis import RedisError
 from werkzeug.exceptions import TooManyRequests
 
-from api.memory import PATIENCE
+from api.memory import PATIENCE, REST_S
 from policies.access import Actor
-
-ADDRESS = "6000/minute"
-"""A whole hospital may stand behind one address."""
 
 LIMITS: dict[str, RateLimitItem] = {
     name: parse(limit)
     for name, limit in {
+        "address": "6000/minute",  # a whole hospital may stand behind one
         "actor": "600/minute",
         "his": "6000/minute",
         "staff-login-address": "60/minute",
@@ -32,6 +34,14 @@ LIMITS: dict[str, RateLimitItem] = {
     }.items()
 }
 
+BUNDLED = frozenset({"address", "actor", "his"})
+"""What every request counts; of the others, which guard a secret, Redis is told each time."""
+
+SHARE, BUNDLE_S = 16, 1.0
+"""A process tells Redis when it has counted this part of what was left, or this long after."""
+
+MANY = 20_000
+
 log = structlog.get_logger("limits")
 
 
@@ -43,42 +53,89 @@ class Limited(TooManyRequests):
         self.retry_after_s = retry_after_s
 
 
+@dataclass(slots=True)
+class Bundle:
+    """What this process has counted of one key and Redis was not told yet."""
+
+    untold: int = 0
+    room: int = 1
+    told_at: float = 0.0
+
+
+class Counts:
+    """Counts of one process, shared with the others through Redis.
+
+    Whatever is left of a limit is shared out in bundles, which become smaller with it: close to the
+    limit each request is told by itself, so that one process alone keeps it exactly, and of P
+    processes each may be a sixteenth of the rest and one second behind.
+    """
+
+    def __init__(self, redis_url: str, tick: Callable[[], float] = time.monotonic) -> None:
+        options: Any = PATIENCE
+        uri = redis_url.replace("unix:", "redis+unix:", 1)  # the library's own name of a socket
+        self._shared = RedisStorage(uri, key_prefix="limit", **options)
+        self._own = MemoryStorage()
+        self._tick = tick
+        self._resting_until = 0.0
+        self._bundles: dict[str, Bundle] = {}
+        self._lock = threading.Lock()
+
+    def allows(self, what: str, key: str) -> bool:
+        """Whether one more of ``what`` is within its limit for this key; it is counted either
+        way."""
+        limit = LIMITS[what]
+        name = limit.key_for(what, key)
+        if what not in BUNDLED:
+            return self._seen(limit, name, 1) <= limit.amount
+        now = self._tick()
+        with self._lock:
+            if len(self._bundles) > MANY:
+                self._bundles.clear()
+            bundle = self._bundles.setdefault(name, Bundle())
+            bundle.untold += 1
+            if bundle.untold < bundle.room and now - bundle.told_at < BUNDLE_S:
+                return True
+            told, bundle.untold = bundle.untold, 0
+        seen = self._seen(limit, name, told)
+        with self._lock:
+            bundle.room, bundle.told_at = max(1, (limit.amount - seen) // SHARE), now
+        return seen <= limit.amount
+
+    def _seen(self, limit: RateLimitItem, name: str, more: int) -> int:
+        """How many there were in this window, these included; by this process alone while Redis is
+        gone."""
+        if self._tick() >= self._resting_until:
+            try:
+                return self._shared.incr(name, limit.get_expiry(), more)
+            except RedisError as gone:
+                self._resting_until = self._tick() + REST_S
+                log.warning("limits_in_memory", error=type(gone).__name__)
+        return self._own.incr(name, limit.get_expiry(), more)
+
+
 def install(app: Flask, redis_url: str) -> None:
     """Count every request by its address; the finer counts are called where the key is known."""
-    options: Any = PATIENCE
-    limiter = Limiter(
-        get_remote_address,
-        app=app,
-        application_limits=[ADDRESS],
-        storage_uri=redis_url.replace("unix:", "redis+unix:", 1),  # its own name of a socket
-        storage_options=options,
-        in_memory_fallback_enabled=True,
-        key_prefix="limit",
-        headers_enabled=False,
-    )
-    app.extensions["counts"] = limiter
+    app.extensions["counts"] = Counts(redis_url)
+    app.before_request(_count_request)
 
 
 def count(what: str, key: str) -> None:
     """One more of ``what`` for this key; Limited beyond the table's number. Called before costly
     work."""
-    limit = LIMITS[what]
-    counts: Limiter = current_app.extensions["counts"]
-    try:
-        allowed = counts.limiter.hit(limit, "limit", what, key)
-    except Exception as gone:
-        # The count by address, made first, has nearly always noticed and switched to memory.
-        log.warning("limit_not_counted", code=what, error=type(gone).__name__)
-        return
-    if not allowed:
-        raise Limited(limit.get_expiry())
+    counts: Counts = current_app.extensions["counts"]
+    if not counts.allows(what, key):
+        raise Limited(LIMITS[what].get_expiry())
 
 
 def count_address(what: str) -> None:
     """One more of ``what`` from the caller's address."""
-    count(what, get_remote_address())
+    count(what, request.remote_addr or "127.0.0.1")
 
 
 def count_actor(actor: Actor) -> None:
     """One more request of this person or system."""
     count("his" if "HIS" in actor.roles else "actor", f"{actor.hospital_id} {actor.name}")
+
+
+def _count_request() -> None:
+    count_address("address")

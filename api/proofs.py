@@ -5,11 +5,13 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import jwt
 from flask import request
+from jwt.utils import base64url_decode
 
 from api.surroundings import clock, settings
 from models.proof_seen import first_use
@@ -79,17 +81,24 @@ def _signed_by(headers: list[str]) -> tuple[dict[str, str], dict[str, Any]]:
     if len(headers) != 1 or len(headers[0]) > 4096:
         raise Unauthenticated("PROOF_INVALID")
     try:
-        header = jwt.get_unverified_header(headers[0])
+        # Only the key is taken from here; `decode` reads the header again and judges all of it.
+        header = json.loads(base64url_decode(headers[0].partition(".")[0]))
         jwk = header["jwk"]
         if header.get("typ") != "dpop+jwt" or "d" in jwk or jwk.get("crv") != "P-256":
             raise Unauthenticated("PROOF_INVALID")
         public = {name: jwk[name] for name in ("kty", "crv", "x", "y")}
-        key = jwt.PyJWK(public, algorithm="ES256")
+        key = _key(**public)
         said = jwt.decode(headers[0], key, algorithms=["ES256"], options=_OPTIONS)
         float(said["iat"])
-    except (jwt.PyJWTError, KeyError, ValueError, TypeError, AttributeError):
+    except (jwt.PyJWTError, KeyError, ValueError, TypeError, AttributeError, RecursionError):
         raise Unauthenticated("PROOF_INVALID") from None
     return public, said
+
+
+@lru_cache(maxsize=4096)
+def _key(kty: str, crv: str, x: str, y: str) -> jwt.PyJWK:
+    """A device's key, checked to be a point of the curve; the same for all its requests."""
+    return jwt.PyJWK({"kty": kty, "crv": crv, "x": x, "y": y}, algorithm="ES256")
 
 
 def _here() -> str:

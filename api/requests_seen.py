@@ -8,6 +8,7 @@ import uuid
 import structlog
 from flask import Flask, Response, g, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
+from werkzeug.datastructures import Headers
 
 from api.surroundings import settings
 
@@ -22,6 +23,9 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 """Set unless the view set its own."""
+
+TRANSPORT = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
+"""As well, where we are reached by HTTPS."""
 
 log = structlog.get_logger("requests")
 
@@ -46,13 +50,7 @@ def _number() -> None:
 
 
 def _tell(answer: Response) -> Response:
-    answer.headers["X-Request-ID"] = g.request_id
-    for name, value in HEADERS.items():
-        answer.headers.setdefault(name, value)
-    if settings().public_base_url.startswith("https://"):
-        answer.headers.setdefault(
-            "Strict-Transport-Security", "max-age=31536000; includeSubDomains"
-        )
+    _careful(answer.headers)
     actor = g.get("actor")
     log.info(
         "request",
@@ -65,3 +63,13 @@ def _tell(answer: Response) -> Response:
         code=g.get("problem_code", ""),
     )
     return answer
+
+
+def _careful(headers: Headers) -> None:
+    """Add what the view did not say itself; its headers are walked once, not once for each name."""
+    said = {name.title() for name, _ in headers}
+    careful = HEADERS
+    if settings().public_base_url.startswith("https://"):
+        careful = HEADERS | TRANSPORT
+    headers.extend((name, value) for name, value in careful.items() if name not in said)
+    headers["X-Request-ID"] = g.request_id

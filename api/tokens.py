@@ -5,6 +5,7 @@ import base64
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID
 
@@ -47,23 +48,11 @@ def refresh_token(session_id: UUID, secret: str, ends_at: datetime) -> str:
 def read(token: str, kind: Kind) -> Claims:
     """The claims of a token that we signed for this use and that is still good; else
     Unauthenticated."""
+    told = settings()
     try:
-        _one_spelling(token)
-        header = jwt.get_unverified_header(token)
-        key = settings().jwt_keys.get(str(header.get("kid", "")))
-        if key is None or header.get("typ") != TYP[kind]:
-            raise Unauthenticated("TOKEN_INVALID")
-        said = jwt.decode(
-            token,
-            base64.b64decode(key),
-            algorithms=[ALGORITHM],
-            audience=_audience(kind),
-            issuer=settings().public_base_url,
-            options={"require": _REQUIRED, **_OUR_CLOCK},  # type: ignore[typeddict-item]
+        found, starts, ends = _signed_by_us(
+            token, kind, told.public_base_url, tuple(told.jwt_keys.items())
         )
-        found = Claims(UUID(said["sub"]), said["jti"], said.get("cnf", {}).get("jkt"))
-        starts = max(_second(said["iat"]), _second(said.get("nbf", 0)))
-        ends = _second(said["exp"])
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
         raise Unauthenticated("TOKEN_INVALID") from None
     now = clock()().timestamp()
@@ -72,6 +61,33 @@ def read(token: str, kind: Kind) -> Claims:
     if now < starts - 60:
         raise Unauthenticated("TOKEN_INVALID")
     return found
+
+
+@lru_cache(maxsize=4096)
+def _signed_by_us(
+    token: str, kind: Kind, issuer: str, keys: tuple[tuple[str, str], ...]
+) -> tuple[Claims, int, int]:
+    """What a token says, and from when to when.
+
+    A phone shows the same one for ten minutes: its signature is looked at once, its time and its
+    session (PostgreSQL) at each request. What is not good raises, and nothing is remembered.
+    """
+    _one_spelling(token)
+    header = jwt.get_unverified_header(token)
+    key = dict(keys).get(str(header.get("kid", "")))
+    if key is None or header.get("typ") != TYP[kind]:
+        raise ValueError("not ours, or not for this")
+    said = jwt.decode(
+        token,
+        base64.b64decode(key),
+        algorithms=[ALGORITHM],
+        audience=_audience(kind),
+        issuer=issuer,
+        options={"require": _REQUIRED, **_OUR_CLOCK},  # type: ignore[typeddict-item]
+    )
+    found = Claims(UUID(said["sub"]), said["jti"], said.get("cnf", {}).get("jkt"))
+    starts = max(_second(said["iat"]), _second(said.get("nbf", 0)))
+    return found, starts, _second(said["exp"])
 
 
 def _one_spelling(token: str) -> None:

@@ -12,7 +12,7 @@ from config import SHANGHAI
 from journeys.patient_scope import reach, stay_for
 from models.daily_bill import DailyBill
 from models.db import ReadSession, Session, named_at_once
-from models.patient import Patient
+from models.patient import masked_name
 from policies.access import Actor
 from policies.bill_words import (
     OTHER_CATEGORY,
@@ -196,11 +196,10 @@ def _by_category(now: dict[str, int], before: dict[str, int]) -> list[dict[str, 
 
 
 def _head(admission_id: UUID, day: date, bill: dict[str, Any]) -> dict[str, Any]:
-    patient = Patient(id=bill["patient_id"], name_sealed=bill["name_sealed"])
     return {
         "admission_id": str(admission_id),
         "inpatient_no": bill["inpatient_no"],
-        "patient_name": patient.masked_name,
+        "patient_name": masked_name(bill["patient_id"], bill["name_sealed"]),
         "ward_name": bill["ward_name"],
         "bed": bill["bed"],
         "day": day.isoformat(),

@@ -11,7 +11,7 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, Text, UniqueConstraint, s
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.db import Base, new_id
-from models.sealing import Sealed, blind_index
+from models.sealing import Sealed, blind_index, bound_to, unseal
 from policies.access import Actor
 from policies.real_name import same_name
 from policies.refusals import NotFound
@@ -89,5 +89,15 @@ class Patient(Base):
     @property
     def masked_name(self) -> str:
         """张*丰: the first and, from three characters, the last character stay."""
-        name = self.name
-        return name[:1] + "*" * max(1, len(name) - 2) + (name[-1] if len(name) > 2 else "")
+        return masked(self.name)
+
+
+def masked_name(patient_id: UUID, sealed: bytes | None) -> str:
+    """The masked name of a row of which only this was read."""
+    place = bound_to(Patient.__tablename__, "name", patient_id)
+    return masked("" if sealed is None else unseal(sealed, place))
+
+
+def masked(name: str) -> str:
+    """张*丰, 李*."""
+    return name[:1] + "*" * max(1, len(name) - 2) + (name[-1] if len(name) > 2 else "")

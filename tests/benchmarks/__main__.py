@@ -36,9 +36,10 @@ def main() -> int:
     with ground(short=told.short) as place:
         for bench in wanted:
             say.print(f"({bench.key}) {bench.says} …")
-            figures += bench.run(place)
-            for figure in figures[-1:]:
+            found = bench.run(place)
+            for figure in found:
                 say.print("   ", *figure.cells()[1:5])
+            figures += found
     show(figures)
     if told.write:
         write(figures)

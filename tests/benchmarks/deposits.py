@@ -17,6 +17,7 @@ def run(ground: Ground) -> list[Figure]:
     ground.kept["cashiers"] = [
         ground.house.staff("CASHIER", kind="DESK", ward="", window="1") for _ in range(CASHIERS)
     ]
+    ground.kept["desks"] = [address() for _ in range(CASHIERS)]
     ground.kept["payers"] = [ground.stage.stay(quota_fen=10**9) for _ in range(STAYS)]
     ground.forget_peak()
     series = in_turns(lambda: collect(ground), ground.bare, ground.rounds(7))
@@ -52,7 +53,7 @@ def _wish(ground: Ground, number: int) -> bytes:
     headers = {
         "Content-Type": "application/json",
         "Idempotency-Key": f"bench-deposit-{next(_keys)}",
-        "X-Forwarded-For": address(),
+        "X-Forwarded-For": ground.kept["desks"][number % CASHIERS],
         **cashier.credentials("POST", target, body),
     }
     return request("POST", target, headers, body)

@@ -38,9 +38,10 @@ SELECT 'default', 'pay_leg', jsonb_build_object('hospital_id', %(h)s, 'leg_id', 
     'pay-leg:' || leg, 'todo' FROM night
 """
 OPEN = """
-SELECT count(*) AS legs FROM refund_leg
-WHERE hospital_id = :h AND state IN ('PLANNED', 'ASKED', 'PROCESSING')
+SELECT count(*) AS legs FROM refund_leg WHERE hospital_id = :h
+AND state IN ('PLANNED', 'ASKED', 'PROCESSING') AND channel_transaction LIKE 'night%'
 """
+"""Of this night alone: what earlier benches left to be paid has lost its jobs."""
 
 
 def run(ground: Ground) -> list[Figure]:
