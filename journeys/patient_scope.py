@@ -51,6 +51,13 @@ def reach(actor: Actor, scope: Scope) -> dict[str, list[Any] | None]:
     return {"patients": None, "wards": list(actor.wards) if actor.may("ward:read") else []}
 
 
+def asked_for(actor: Actor, admission_id: UUID, scope: Scope) -> dict[str, Any]:
+    """What ``stay_for`` asks, for a statement of its own: ``stay.id = %(stay)s AND stay.hospital_id
+    = %(hospital)s AND within_reach(stay, %(patients)s, %(wards)s)``.
+    """
+    return {"hospital": actor.hospital_id, "stay": admission_id, **reach(actor, scope)}
+
+
 def knows_stay(db: Session, actor: Actor, admission_id: UUID, scope: Scope) -> bool:
     """Whether ``stay_for`` would find it: for things of a stay, which are unknown in their own
     words."""

@@ -2,19 +2,15 @@
 what comes back.
 """
 
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session as Db
 
-from journeys.patient_scope import Scope, knows_stay, stay_for
-from models import ledger
-from models.db import ReadSession, Session
-from models.ledger import AccountKind
-from models.payment_order import PaymentOrder, Purpose
+from journeys.patient_scope import Scope, asked_for, knows_stay
+from models.db import Session, named_at_once
 from models.receipt import Receipt, ReceiptPrint
-from models.refund import Refund, RefundLeg
 from models.settlement import AidClaim, Settlement, SettlementState
 from payments import settling
 from policies.access import Actor
@@ -35,41 +31,72 @@ WAITING_FOR = {
 """state -> who must act next."""
 
 
+# The stay if the reader may see it, its last run, and all that is shown beside it: one round trip.
+_LAST: LiteralString = """
+    SELECT stay.id AS stay_id, run.*,
+        claim.state AS claim_state, claim.expected_fen, claim.approved_fen,
+        held.balance_fen AS deposit_fen, owed.balance_fen AS owed_fen,
+        (SELECT o.id FROM payment_order o
+         WHERE o.hospital_id = stay.hospital_id AND o.subject_id = stay.id
+            AND o.purpose = 'SETTLEMENT' AND o.created_at >= run.opened_at
+         ORDER BY o.created_at DESC, o.id DESC LIMIT 1) AS order_id,
+        ARRAY(SELECT r.number FROM receipt r WHERE r.subject_id = run.id ORDER BY r.number)
+            AS receipts,
+        ARRAY(SELECT jsonb_build_object('id', r.id, 'state', r.state, 'amount_fen', r.amount_fen,
+                  'routes', ARRAY(SELECT DISTINCT leg.route FROM refund_leg leg
+                                  WHERE leg.refund_id = r.id ORDER BY leg.route))
+              FROM refund r
+              WHERE r.subject_id = stay.id AND starts_with(r.key, 'settlement:' || run.id || ':')
+              ORDER BY r.id) AS refunds
+    FROM admission stay
+    LEFT JOIN LATERAL (
+        SELECT * FROM settlement s
+        WHERE s.hospital_id = stay.hospital_id AND s.admission_id = stay.id
+        ORDER BY s.round DESC LIMIT 1
+    ) run ON true
+    LEFT JOIN aid_claim claim ON claim.settlement_id = run.id
+    LEFT JOIN account held ON held.hospital_id = stay.hospital_id
+        AND held.kind = 'INPATIENT_DEPOSIT' AND held.owner = stay.id::text
+    LEFT JOIN account owed ON owed.hospital_id = stay.hospital_id
+        AND owed.kind = 'PATIENT_RECEIVABLE' AND owed.owner = stay.id::text
+    WHERE stay.id = %(stay)s AND stay.hospital_id = %(hospital)s
+        AND within_reach(stay, %(patients)s, %(wards)s)
+"""
+
+
 def view_settlement(actor: Actor, admission_id: UUID, scope: Scope = "VIEW") -> dict[str, Any]:
     """The last settlement of a stay. NotFound SETTLEMENT_UNKNOWN before the first trial.
 
     ``scope``: who just paid by a consent to PAY alone sees what was paid for.
     """
-    with ReadSession() as db:
-        stay = stay_for(db, actor, admission_id, scope)
-        run, claim = _last_run(db, stay.id)
-        balances = ledger.balances(db, stay.hospital_id, str(stay.id), *settling.OF_A_STAY)
-        bill = settling.split_with(run, claim, -balances[AccountKind.INPATIENT_DEPOSIT])
-        booked = run.state in {SettlementState.DUE, SettlementState.CLOSED}
-        owed = balances[AccountKind.PATIENT_RECEIVABLE]
-        receipts = select(Receipt.number).where(Receipt.subject_id == run.id)
-        refunds = _refunds(db, run)
-        return {
-            "id": run.id,
-            "admission_id": stay.id,
-            "state": run.state,
-            "waiting_for": WAITING_FOR[SettlementState(run.state)],
-            "round": run.round,
-            "agree_to": run.trial_digest,
-            "insured": run.insured,
-            "total_fen": run.total_fen,
-            "lines": _lines(bill),
-            "personal_fen": bill.personal_fen,
-            "applied_fen": run.applied_fen if booked else bill.applied_fen,
-            "due_fen": owed if booked else bill.due_fen,
-            "rest_fen": sum(refund["amount_fen"] for refund in refunds)
-            if booked
-            else bill.rest_fen,
-            "order_id": PaymentOrder.latest_id(db, stay.id, Purpose.SETTLEMENT, run.opened_at),
-            "receipts": list(db.scalars(receipts.order_by(Receipt.number))),
-            "refunds": refunds,
-            "closed_at": run.closed_at,
-        }
+    found = named_at_once(_LAST, **asked_for(actor, admission_id, scope))
+    if not found:
+        raise NotFound("ADMISSION_UNKNOWN")
+    (row,) = found
+    if row["id"] is None:
+        raise NotFound("SETTLEMENT_UNKNOWN")
+    bill = settling.split_with(*_run_and_claim(row), -(row["deposit_fen"] or 0))
+    booked = row["state"] in {SettlementState.DUE, SettlementState.CLOSED}
+    refunds = [refund | {"id": UUID(refund["id"])} for refund in row["refunds"]]
+    return {
+        "id": row["id"],
+        "admission_id": row["stay_id"],
+        "state": row["state"],
+        "waiting_for": WAITING_FOR[SettlementState(row["state"])],
+        "round": row["round"],
+        "agree_to": row["trial_digest"],
+        "insured": row["insured"],
+        "total_fen": row["total_fen"],
+        "lines": _lines(bill),
+        "personal_fen": bill.personal_fen,
+        "applied_fen": row["applied_fen"] if booked else bill.applied_fen,
+        "due_fen": (row["owed_fen"] or 0) if booked else bill.due_fen,
+        "rest_fen": sum(each["amount_fen"] for each in refunds) if booked else bill.rest_fen,
+        "order_id": row["order_id"],
+        "receipts": row["receipts"],
+        "refunds": refunds,
+        "closed_at": row["closed_at"],
+    }
 
 
 def read_receipt(actor: Actor, number: str, at: Any) -> dict[str, Any]:
@@ -119,28 +146,13 @@ def _lines(bill: Split) -> list[dict[str, Any]]:
     return lines
 
 
-def _last_run(db: Db, stay_id: UUID) -> tuple[Settlement, AidClaim | None]:
-    query = select(Settlement, AidClaim).outerjoin(
-        AidClaim, AidClaim.settlement_id == Settlement.id
+def _run_and_claim(row: dict[str, Any]) -> tuple[Settlement, AidClaim | None]:
+    run = Settlement(**{column.key: row[column.key] for column in Settlement.__table__.columns})
+    if row["claim_state"] is None:
+        return run, None
+    claim = AidClaim(
+        state=row["claim_state"],
+        expected_fen=row["expected_fen"],
+        approved_fen=row["approved_fen"],
     )
-    query = query.where(Settlement.admission_id == stay_id).order_by(Settlement.round.desc())
-    if found := db.execute(query.limit(1)).one_or_none():
-        return found[0], found[1]
-    raise NotFound("SETTLEMENT_UNKNOWN")
-
-
-def _refunds(db: Db, run: Settlement) -> list[dict[str, Any]]:
-    """What of the deposit goes home after this run, and by which ways."""
-    routes = func.array_agg(RefundLeg.route.distinct()).filter(RefundLeg.route.is_not(None))
-    query = (
-        select(Refund.id, Refund.state, Refund.amount_fen, routes)
-        .outerjoin(RefundLeg, RefundLeg.refund_id == Refund.id)
-        .where(Refund.hospital_id == run.hospital_id)
-        .where(Refund.key.startswith(f"settlement:{run.id}:"))
-        .group_by(Refund.id)
-        .order_by(Refund.id)
-    )
-    return [
-        {"id": refund_id, "state": state, "amount_fen": fen, "routes": sorted(ways or [])}
-        for refund_id, state, fen, ways in db.execute(query)
-    ]
+    return run, claim

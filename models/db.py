@@ -52,6 +52,10 @@ class Base(DeclarativeBase):
         list[Any]: JSONB,
     }
 
+    def as_row(self) -> dict[str, Any]:
+        """Its columns, for a function of the database that writes it down."""
+        return {column.key: getattr(self, column.key) for column in self.__table__.columns}
+
 
 class TransactionOpen(AssertionError):
     """Somebody was about to wait for the outside world while holding a database transaction."""
@@ -142,6 +146,15 @@ def _at_once(sql: LiteralString, values: Params, row: RowFactory[Any]) -> list[A
             else:
                 driver.autocommit = False
             line.close()
+    except psycopg.Error as failure:
+        raise failed(sql, failure) from failure
+
+
+def within(db: SqlSession, sql: LiteralString, **values: Any) -> list[dict[str, Any]]:
+    """As ``named_at_once``, in the transaction of this session."""
+    driver: Any = db.connection().connection.driver_connection
+    try:
+        return list(driver.cursor(row_factory=dict_row).execute(sql, values).fetchall())
     except psycopg.Error as failure:
         raise failed(sql, failure) from failure
 

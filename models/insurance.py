@@ -16,7 +16,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
-    cast,
     func,
     select,
     text,
@@ -25,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.db import Base, Moment, new_id
+from models.db import Base, Moment, new_id, within
 from models.machine import Machine
 from models.sealing import Sealed
 from policies.refusals import NotFound
@@ -223,20 +222,6 @@ class InsuranceCall(Machine, Base):
         return found
 
     @classmethod
-    def with_encounter(cls, db: Session, call_id: UUID) -> tuple[Encounter, Self]:
-        """A call about a stay and its encounter, both locked and read afresh."""
-        found = db.execute(
-            select(Encounter, cls)
-            .join(cls, cls.encounter_id == Encounter.id)
-            .where(cls.id == call_id)
-            .with_for_update(key_share=True)
-            .execution_options(populate_existing=True)
-        ).one_or_none()
-        if found is None:
-            raise NotFound("INSURANCE_CALL_UNKNOWN")
-        return found[0], found[1]
-
-    @classmethod
     def beside(cls, db: Session, encounter_id: UUID) -> tuple[Encounter, Self | None]:
         """The encounter and the call that holds it, if one is open; neither is locked."""
         is_open = and_(cls.encounter_id == Encounter.id, cls.holds, cls.state.in_(UNSETTLED))
@@ -246,13 +231,6 @@ class InsuranceCall(Machine, Base):
         if found is None:
             raise NotFound("INSURANCE_ENCOUNTER_UNKNOWN")
         return found[0], found[1]
-
-    @classmethod
-    def open_of(cls, db: Session, encounter_id: UUID) -> Self | None:
-        """The call that holds this encounter, if one is open."""
-        return db.scalar(
-            select(cls).where(cls.encounter_id == encounter_id, cls.holds, cls.state.in_(UNSETTLED))
-        )
 
     @classmethod
     def waiting_for_people(cls, db: Session, hospital_id: UUID) -> list[Self]:
@@ -315,26 +293,15 @@ class UploadedFee(Base):
         )
 
     @classmethod
-    def serials_of(cls, db: Session, encounter_id: UUID) -> dict[str, int]:
-        """line -> serial of every line that is at the platform or on its way."""
-        found = select(cls.line, cls.feedetl_sn).where(
-            cls.encounter_id == encounter_id, cls.state != "WITHDRAWN"
-        )
-        return {row.line: row.feedetl_sn for row in db.execute(found)}
-
-    @classmethod
-    def sent(cls, db: Session, encounter_id: UUID) -> list[tuple[str, int, str]]:
-        """Line, fen and state of every line that is at the platform or on its way."""
-        found = select(cls.line, cls.amount_fen, cls.state).where(
-            cls.encounter_id == encounter_id, cls.state != "WITHDRAWN"
-        )
-        return [(row.line, row.amount_fen, row.state) for row in db.execute(found)]
-
-    @classmethod
-    def move_batch(cls, db: Session, call_id: UUID, there: str) -> None:
-        """The lines of one 2301 share its fate."""
-        db.execute(
-            update(cls).where(cls.call_id == call_id, cls.state != "WITHDRAWN").values(state=there)
+    def sent(cls, db: Session, encounter_id: UUID) -> list[dict[str, Any]]:
+        """``line``, ``serial``, ``amount_fen`` and ``state`` of every line that is at the platform
+        or on its way.
+        """
+        return within(
+            db,
+            "SELECT line, feedetl_sn AS serial, amount_fen, state FROM insurance_uploaded_fee"
+            " WHERE encounter_id = %(id)s AND state <> 'WITHDRAWN'",
+            id=encounter_id,
         )
 
     @classmethod
@@ -348,39 +315,6 @@ class UploadedFee(Base):
         """This serial surely lies at the platform no more."""
         mine = (cls.call_id == call_id, cls.feedetl_sn == serial)
         db.execute(update(cls).where(*mine).values(state="WITHDRAWN"))
-
-    @classmethod
-    def keep_verdicts(cls, db: Session, call_id: UUID, verdicts: dict[str, dict[str, Any]]) -> None:
-        """Store what the platform said of each line, by serial."""
-        said = func.jsonb_each(cast(verdicts, JSONB)).table_valued("key", "value", name="said")
-        db.execute(
-            update(cls)
-            .where(cls.call_id == call_id, cast(cls.feedetl_sn, Text) == said.c.key)
-            .values(verdict=cast(said.c.value, JSONB))
-            .execution_options(synchronize_session=False)
-        )
-
-    @classmethod
-    def parts_of(cls, db: Session, encounter_id: UUID) -> tuple[int, int, int, int] | None:
-        """The four parts of I6 summed over all lines, in fen; None when a line came without a
-        verdict.
-        """
-        parts = ("own_expense", "over_limit", "first_share", "in_scope")
-        sums = [func.coalesce(func.sum(cls.verdict[part].as_integer()), 0) for part in parts]
-        bare = func.count().filter(~cls.verdict.has_key("in_scope"))
-        row = db.execute(
-            select(bare, *sums).where(cls.encounter_id == encounter_id, cls.state == "UPLOADED")
-        ).one()
-        return None if row[0] else (int(row[1]), int(row[2]), int(row[3]), int(row[4]))
-
-    @classmethod
-    def withdraw_all(cls, db: Session, encounter_id: UUID) -> None:
-        """Nothing of this stay lies at the platform any more."""
-        db.execute(
-            update(cls)
-            .where(cls.encounter_id == encounter_id, cls.state == "UPLOADED")
-            .values(state="WITHDRAWN")
-        )
 
 
 class SignIn(Base):

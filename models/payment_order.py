@@ -154,10 +154,6 @@ class PaymentOrder(Machine, Base):
         known_by = transaction or self.slip_no or self.number
         return Arrival(at, by, known_by, paid_at or at)
 
-    def as_row(self) -> dict[str, Any]:
-        """Its columns, for a function of the database that writes it down."""
-        return {column.key: getattr(self, column.key) for column in self.__table__.columns}
-
     def is_stored_as(self, row: dict[str, Any]) -> None:
         """This order, not written down by us, is this row: its own, or the one that its key made
         before.

@@ -29,7 +29,7 @@ class Receipt(Base):
     hospital_id: Mapped[UUID] = mapped_column(ForeignKey("hospital.id"))
     number: Mapped[str] = mapped_column(Text)
     kind: Mapped[str] = mapped_column(Text)
-    subject_id: Mapped[UUID]
+    subject_id: Mapped[UUID] = mapped_column(index=True)
     issued_at: Mapped[datetime] = mapped_column(Moment)
     by: Mapped[str] = mapped_column(Text)
     facts: Mapped[dict[str, Any]] = mapped_column(JSONB)

@@ -1,6 +1,7 @@
 """One question to the platform: commit it with its msgid, ask with nothing open, then record."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
@@ -11,24 +12,25 @@ from sqlalchemy.orm import Session as SqlSession
 
 from config import SHANGHAI, today
 from models.db import ReadSession, Session, new_id
-from models.insurance import (
-    MESSAGE_NUMBERS,
-    CallState,
-    Encounter,
-    InsuranceCall,
-    SignIn,
-)
+from models.insurance import CallState, Encounter, InsuranceCall, SignIn
+from models.insurance_calls import Change, FeeSent, answered, claim, ended, hold
 from models.sealing import fingerprint
 from payments.insurance import codec
 from payments.insurance.amounts import AmountsDisagree
 from payments.insurance.codec import Row, Unreadable
-from payments.insurance.encounters import papers
+from payments.insurance.encounters import Effect, papers
 from payments.insurance.envelope import canonical, envelope, operator_of, scrubbed
 from payments.insurance.profile import Profile
 from payments.insurance.transport import Platform
 from policies.access import Actor
 from policies.outcome import Declined, NoAnswer, NotNow
 from policies.refusals import Busy, NotFound, Refused
+
+
+class Occupied(Busy):
+    """A call about the stay is open, or the stay is in another state than the question wants: who
+    asks looks around first (`recover.clear_way`).
+    """
 
 
 class Question:
@@ -44,18 +46,21 @@ class Question:
         """The input, made under the encounter's lock; may refuse, and then nothing happens."""
         raise NotImplementedError
 
-    def claimed(self, db: SqlSession, stay: Encounter, call: InsuranceCall) -> None:
-        """What else is stored with the claim."""
+    def fees(self) -> list[FeeSent]:
+        """The lines that are stored with the claim."""
+        return []
 
     def read(self, found: dict[str, Any]) -> Any:
         """The reply's meaning; pure. Raises AmountsDisagree or Unreadable."""
         return found
 
-    def record(self, db: SqlSession, stay: Encounter, call: InsuranceCall, meaning: Any) -> None:
-        """What changes when the platform said yes; under the encounter's lock."""
+    def change(self, stay: Encounter, at: datetime, meaning: Any) -> Change:
+        """What changes when the platform said yes, at this moment."""
+        return Change()
 
-    def failed(self, db: SqlSession, call: InsuranceCall) -> None:
+    def failed(self) -> Change:
         """What changes when the platform surely did not do it."""
+        return Change()
 
     def task(self, said: str) -> str:
         """What a person must find out when the platform says no like this; "" for a plain no."""
@@ -77,21 +82,27 @@ class Calls:
         """
         sign_no = self._sign_no(by)
         with Session.begin() as db:
-            stay = self.encounter(db, encounter_id, by)
-            if InsuranceCall.open_of(db, stay.id) or stay.state not in question.wanted:
-                raise Busy("INSURANCE_CALL_OPEN")
+            stay, taken = self.encounter(db, encounter_id, by)
+            if taken or stay.state not in question.wanted:
+                raise Occupied("INSURANCE_CALL_OPEN")
             given = codec.build(question.infno, **question.nodes(db, stay))
-            call = self._claim(db, question.infno, given, by, stay.id, holds=question.holds)
-            question.claimed(db, stay, call)
+            call = self._drawn_up(question.infno, given, by, stay.id, holds=question.holds)
+            claim(db, call, call.begun(at=call.asked_at, by=by.name), question.fees())
         request = self._request(call, given, by, stay.insuplc_admdvs, sign_no)
         refmsgid, meaning = self._send(call, request, given, by, question)
-        with Session.begin() as db:
-            stay, row = InsuranceCall.with_encounter(db, call.id)
-            if row.state != CallState.ASKED:
-                raise Busy("INSURANCE_CALL_OPEN")  # taken for lost; somebody is finding out
-            row.refmsgid = refmsgid
-            self._close(db, row, CallState.SUCCEEDED, by)
-            question.record(db, stay, row, meaning)
+        at = self.now()
+        kept = self._end(
+            call,
+            CallState.SUCCEEDED,
+            by,
+            question.change(stay, at, meaning),
+            at=at,
+            stay=stay,
+            stood=question.wanted,
+            refmsgid=refmsgid,
+        )
+        if not kept:  # it was taken for lost and somebody is finding out, or the stay has gone on
+            raise Busy("INSURANCE_CALL_OPEN")
         return meaning
 
     def look(
@@ -112,22 +123,21 @@ class Calls:
             stay_id = about.encounter_id if about else None
             if about:
                 self._one_at_a_time(db, about.id, by)
-            call = self._claim(db, infno, given, by, stay_id, about_id=about.id if about else None)
+            call = self._drawn_up(infno, given, by, stay_id, about_id=about.id if about else None)
+            claim(db, call, call.begun(at=call.asked_at, by=by.name))
         request = self._request(call, given, by, insured_in, sign_no)
         refmsgid, found = self._send(call, request, given, by, Question())
-        with Session.begin() as db:
-            row = InsuranceCall.locked(db, call.id)
-            if row.state == CallState.ASKED:
-                row.refmsgid = refmsgid
-                self._close(db, row, CallState.SUCCEEDED, by)
+        self._end(call, CallState.SUCCEEDED, by, Change(), at=self.now(), refmsgid=refmsgid)
         return dict(found)
 
-    def encounter(self, db: SqlSession, encounter_id: UUID, by: Actor) -> Encounter:
-        """The encounter, locked, if it is this actor's hospital's; NotFound otherwise."""
-        stay = Encounter.locked(db, encounter_id)
+    def encounter(self, db: SqlSession, encounter_id: UUID, by: Actor) -> tuple[Encounter, bool]:
+        """The encounter, locked, if it is this actor's hospital's, and whether a call holds it;
+        NotFound otherwise.
+        """
+        stay, taken = hold(db, encounter_id)
         if stay.hospital_id != by.hospital_id:
             raise NotFound("INSURANCE_ENCOUNTER_UNKNOWN")
-        return stay
+        return stay, taken
 
     def is_stale(self, call: InsuranceCall) -> bool:
         """Whether whoever asked must have died: nobody waits that long for an answer."""
@@ -142,22 +152,20 @@ class Calls:
         by: Actor,
         why: str,
         *,
-        record: Callable[[SqlSession, Encounter, InsuranceCall], None] | None = None,
+        effect: Effect | None = None,
         task: str = "",
     ) -> str:
         """Write down what became of a lost call, if nobody did before; its state."""
         if call.encounter_id is None:
             raise ValueError("only a call about a stay can be resolved")
         with Session.begin() as db:
-            stay = self.encounter(db, call.encounter_id, by)
+            stay, _ = self.encounter(db, call.encounter_id, by)
             row = InsuranceCall.locked(db, call.id)
             if there not in row.MOVES[row.state]:
                 return row.state
-            row.task = task
-            row.answered_at = self.now()
-            row.move(db, there, at=self.now(), by=by.name, why=why)
-            if record:
-                record(db, stay, row)
+            at = self.now()
+            change = effect(stay, at) if effect else Change()
+            self._end(row, there, by, change, at=at, stay=stay, why=why, db=db, task=task)
         return there
 
     def _sign_no(self, by: Actor) -> str:
@@ -184,9 +192,8 @@ class Calls:
             db.execute(row.on_conflict_do_nothing())
         return sign_no
 
-    def _claim(
+    def _drawn_up(
         self,
-        db: SqlSession,
         infno: str,
         given: Row,
         by: Actor,
@@ -195,26 +202,26 @@ class Calls:
         holds: bool = False,
         about_id: UUID | None = None,
     ) -> InsuranceCall:
+        """A call as it is stored before it is sent; the claim completes its msgid."""
         now = self.now()
         stamp = now.astimezone(SHANGHAI).strftime("%Y%m%d%H%M%S")
-        number = db.scalar(MESSAGE_NUMBERS.next_value())
-        call = InsuranceCall(
+        return InsuranceCall(
             id=new_id(),
             hospital_id=by.hospital_id,
             encounter_id=encounter_id,
             about_id=about_id,
             infno=infno,
-            msgid=f"{self.platform.settings.fixmedins_code}{stamp}{number:04d}",
+            msgid=f"{self.platform.settings.fixmedins_code}{stamp}",
             state=CallState.ASKED,
             holds=holds,
             digest=fingerprint(canonical(given).encode()).hex(),
             by=by.name,
             asked_at=now,
+            refmsgid="",
+            err_msg="",
+            task="",
+            facts={},
         )
-        db.add(call)
-        call.start(db, at=now, by=by.name)
-        db.flush()
-        return call
 
     def _one_at_a_time(self, db: SqlSession, about_id: UUID, by: Actor) -> None:
         """Of the questions about one lost call at most one is on its way."""
@@ -270,9 +277,9 @@ class Calls:
         except AmountsDisagree as wrong:
             there = CallState.HUMAN if call.holds else CallState.REFUSED
             setl_id = str(found["setlinfo"].get("setl_id") or "")
-            self._failed(
-                call, there, by, str(wrong), question, task="AMOUNTS_DISAGREE", setl_id=setl_id
-            )
+            asked = {"task": "AMOUNTS_DISAGREE"} if call.holds else {}
+            facts = {"setl_id": setl_id} if call.holds and setl_id else {}
+            self._failed(call, there, by, str(wrong), question, facts=facts, **asked)
             raise Refused("INSURANCE_AMOUNTS_DISAGREE", invariant=wrong.invariant) from wrong
         except (NoAnswer, Unreadable) as silence:
             there = CallState.UNKNOWN if call.holds else CallState.LOST
@@ -288,29 +295,35 @@ class Calls:
         return scrubbed(said, given, who.name, who.id_no)
 
     def _failed(
+        self, call: InsuranceCall, there: str, by: Actor, why: str, question: Question, **more: Any
+    ) -> None:
+        """Write down that there was no yes, if nobody found out before."""
+        if there == CallState.UNKNOWN and why == "timeout":
+            more["quiet_until"] = self.now() + timedelta(seconds=self.profile.rest_seconds)
+        change = question.failed() if there == CallState.REFUSED else Change()
+        self._end(call, there, by, change, at=self.now(), why=why, err_msg=why, **more)
+
+    def _end(
         self,
         call: InsuranceCall,
         there: str,
         by: Actor,
-        why: str,
-        question: Question,
+        change: Change,
         *,
-        task: str = "",
-        setl_id: str = "",
-    ) -> None:
-        with Session.begin() as db:
-            row = InsuranceCall.locked(db, call.id)
-            if row.state != CallState.ASKED:
-                return
-            row.err_msg = why
-            if there == CallState.HUMAN:
-                row.task, row.facts = task, {"setl_id": setl_id} if setl_id else {}
-            if there == CallState.UNKNOWN and why == "timeout":
-                row.quiet_until = self.now() + timedelta(seconds=self.profile.rest_seconds)
-            self._close(db, row, there, by)
-            if there == CallState.REFUSED:
-                question.failed(db, row)
-
-    def _close(self, db: SqlSession, call: InsuranceCall, there: str, by: Actor) -> None:
-        call.answered_at = self.now()
-        call.move(db, there, at=self.now(), by=by.name, why=call.err_msg)
+        at: datetime,
+        stay: Encounter | None = None,
+        stood: Collection[str] = (),
+        why: str = "",
+        db: SqlSession | None = None,
+        **more: Any,
+    ) -> bool | None:
+        """Write down the end of a call with ``more`` of its columns, and what it changes; as
+        `models.insurance_calls.answered` answers.
+        """
+        moves = [call.drawn(there, at=at, by=by.name, why=why)]
+        if stay and change.there:
+            stood = (stay.state,)
+            words = f"{call.infno} {call.msgid}"
+            moves.append(stay.drawn(change.there, at=at, by=call.by, why=words))
+        change = replace(change, call={"answered_at": at, **more, **change.call})
+        return answered(ended(call, there, change, moves=moves, stood=stood), db)

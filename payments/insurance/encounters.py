@@ -10,13 +10,15 @@ from typing import Any
 from sqlalchemy.orm import Session as SqlSession
 
 from models.admission import Admission
-from models.insurance import Encounter, EncounterState, InsuranceCall
+from models.insurance import Encounter, EncounterState
+from models.insurance_calls import Change
 from models.patient import Patient
 from payments.insurance.amounts import SettlementAmounts
 from payments.insurance.codec import Row, Unreadable, local_time
 from policies.refusals import Refused
 
-Effect = Callable[[SqlSession, Encounter, InsuranceCall], None]
+Effect = Callable[[Encounter, datetime], Change]
+"""From the encounter as it stands and the moment of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,53 +68,41 @@ def must_be(stay: Encounter, *states: str) -> None:
 
 def registered(mdtrt_id: str) -> Effect:
     """2401 happened and this is the stay's number."""
-
-    def effect(db: SqlSession, stay: Encounter, call: InsuranceCall) -> None:
-        stay.mdtrt_id = mdtrt_id
-        call.facts = {"mdtrt_id": mdtrt_id}
-        _move(db, stay, call, EncounterState.REGISTERED)
-
-    return effect
+    number = {"mdtrt_id": mdtrt_id}
+    return lambda stay, at: Change(number, EncounterState.REGISTERED, {"facts": number})
 
 
 def moved(there: EncounterState) -> Effect:
     """2402, 2404 or 2405 happened."""
-    return lambda db, stay, call: _move(db, stay, call, there)
+    return lambda stay, at: Change(there=there)
 
 
 def settled(what: Settled) -> Effect:
     """2304 happened with these amounts."""
     if not what.amounts.setl_id:
         raise Unreadable("no setl_id")
-
-    def effect(db: SqlSession, stay: Encounter, call: InsuranceCall) -> None:
-        stay.setl_id, stay.settlement = what.amounts.setl_id, what.amounts.to_json()
-        _remember(call, what)
-        _move(db, stay, call, EncounterState.SETTLED)
-
-    return effect
+    now = {"setl_id": what.amounts.setl_id, "settlement": what.amounts.to_json()}
+    return lambda stay, at: Change(now, EncounterState.SETTLED, _remembered(what, at))
 
 
 def undone(what: Settled) -> Effect:
     """2305 happened with these negative amounts."""
-
-    def effect(db: SqlSession, stay: Encounter, call: InsuranceCall) -> None:
-        _remember(call, what, undoes=stay.setl_id)
-        stay.setl_id = stay.settlement = stay.trial = None
-        _move(db, stay, call, EncounterState.DISCHARGED)
-
-    return effect
+    nothing = dict.fromkeys(("setl_id", "settlement", "trial"))
+    return lambda stay, at: Change(
+        nothing, EncounterState.DISCHARGED, _remembered(what, at, undoes=stay.setl_id)
+    )
 
 
-def _remember(call: InsuranceCall, what: Settled, **more: Any) -> None:
-    call.settled_at = what.at or call.answered_at
-    call.facts = more | {
+def all_withdrawn(stay: Encounter, at: datetime) -> Change:
+    """2302 of everything happened."""
+    return Change(withdrawn=True)
+
+
+def _remembered(what: Settled, at: datetime, **more: Any) -> dict[str, Any]:
+    """Of the call; ``at``: when its answer was written down."""
+    facts = more | {
         "amounts": what.amounts.to_json(),
         "cleared_by": what.cleared_by,
         "clr_type": what.clr_type,
     }
-
-
-def _move(db: SqlSession, stay: Encounter, call: InsuranceCall, there: EncounterState) -> None:
-    at = call.answered_at or call.asked_at
-    stay.move(db, there, at=at, by=call.by, why=f"{call.infno} {call.msgid}")
+    return {"settled_at": what.at or at, "facts": facts}

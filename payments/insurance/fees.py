@@ -1,19 +1,20 @@
 """Fee lines go to the platform in batches under serials of our own (2301), and come back (2302)."""
 
 from collections.abc import Container, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert
 from sqlalchemy.orm import Session as SqlSession
 
-from models.db import ReadSession, new_id
-from models.insurance import Encounter, EncounterState, InsuranceCall, UploadedFee
+from models.db import ReadSession
+from models.insurance import Encounter, EncounterState, UploadedFee
+from models.insurance_calls import Change, FeeSent
 from payments.insurance import codec, lost, recover
 from payments.insurance.amounts import AmountsDisagree, check_lines, fen, yuan
-from payments.insurance.calls import Calls, Question
+from payments.insurance.calls import Calls, Occupied, Question
 from payments.insurance.codec import Row
-from payments.insurance.encounters import moved, must_be
+from payments.insurance.encounters import all_withdrawn, moved, must_be
 from payments.insurance.envelope import canonical
 from payments.insurance.facts import FeeLine
 from payments.insurance.profile import Profile
@@ -24,62 +25,61 @@ _IN_THE_HOUSE = frozenset({EncounterState.REGISTERED})
 _ENVELOPE_OF_LINES = len('{"feedetail":[]}')
 
 
+class AllThere(Exception):
+    """Every line lies at the platform already."""
+
+
 class _Batch(Question):
-    """As many of the lines not yet sent as one call may carry."""
+    """As many of the lines not yet sent as one call may carry. ``whole_fen``: of all lines there,
+    these included; ``more``: some are left for another call.
+    """
 
     infno = "2301"
     wanted = _IN_THE_HOUSE
+    whole_fen = 0
+    more = True
 
     def __init__(self, lines: Sequence[FeeLine], profile: Profile) -> None:
         self._lines, self._profile = lines, profile
-        self._taken: list[tuple[FeeLine, int]] = []
+        self._taken: list[FeeSent] = []
 
     def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
-        serials = UploadedFee.serials_of(db, stay.id)
+        sent = UploadedFee.sent(db, stay.id)
+        self.whole_fen = sum(line["amount_fen"] for line in sent)
+        serials = {line["line"]: line["serial"] for line in sent}
+        left = _not_sent(self._lines, serials)
+        if not left:
+            raise AllThere
+        rows = self._rows(left, stay, serials)
+        self.whole_fen += sum(fee.amount_fen for fee in self._taken)
+        self.more = len(rows) < len(left)
+        return {"feedetail": rows}
+
+    def _rows(self, left: list[FeeLine], stay: Encounter, serials: dict[str, int]) -> list[Row]:
         rows: list[Row] = []
         size = _ENVELOPE_OF_LINES
-        for line in _not_sent(self._lines, serials):
-            serial = stay.fee_serial + 1
+        for serial, line in enumerate(left, stay.fee_serial + 1):
             row = _row(line, serial, stay, serials)
             size += len(canonical(codec.build("2301", feedetail=[row]))) - _ENVELOPE_OF_LINES + 1
             full = len(rows) == self._profile.batch_lines or size > self._profile.input_chars
             if rows and full:
                 break
-            stay.fee_serial = serials[line.line] = serial
+            serials[line.line] = serial
             rows.append(row)
-            self._taken.append((line, serial))
-        if not rows:
-            raise Busy("INSURANCE_CALL_OPEN")  # a twin has sent them since we looked
-        return {"feedetail": rows}
+            self._taken.append(FeeSent(line.line, serial, line.amount_fen))
+        return rows
 
-    def claimed(self, db: SqlSession, stay: Encounter, call: InsuranceCall) -> None:
-        db.execute(
-            insert(UploadedFee).returning(UploadedFee.id),  # one statement, not one for each line
-            [
-                {
-                    "id": new_id(),
-                    "hospital_id": stay.hospital_id,
-                    "encounter_id": stay.id,
-                    "call_id": call.id,
-                    "line": line.line,
-                    "feedetl_sn": serial,
-                    "amount_fen": line.amount_fen,
-                }
-                for line, serial in self._taken
-            ],
-        )
+    def fees(self) -> list[FeeSent]:
+        return self._taken
 
     def read(self, found: dict[str, Any]) -> dict[str, Row]:
         return {str(row.get("feedetl_sn")): _verdict(row) for row in found["result"]}
 
-    def record(
-        self, db: SqlSession, stay: Encounter, call: InsuranceCall, meaning: dict[str, Row]
-    ) -> None:
-        UploadedFee.move_batch(db, call.id, "UPLOADED")
-        UploadedFee.keep_verdicts(db, call.id, meaning)
+    def change(self, stay: Encounter, at: datetime, meaning: dict[str, Row]) -> Change:
+        return Change(batch="UPLOADED", verdicts=meaning)
 
-    def failed(self, db: SqlSession, call: InsuranceCall) -> None:
-        UploadedFee.move_batch(db, call.id, "WITHDRAWN")
+    def failed(self) -> Change:
+        return Change(batch="WITHDRAWN")
 
 
 class _Withdraw(Question):
@@ -92,8 +92,8 @@ class _Withdraw(Question):
         data = {"feedetl_sn": lost.ALL_FEES, "mdtrt_id": stay.mdtrt_id, "psn_no": stay.psn_no}
         return {"data": data}
 
-    def record(self, db: SqlSession, stay: Encounter, call: InsuranceCall, meaning: Any) -> None:
-        UploadedFee.withdraw_all(db, stay.id)
+    def change(self, stay: Encounter, at: datetime, meaning: Any) -> Change:
+        return all_withdrawn(stay, at)
 
 
 class _BackInTheHouse(Question):
@@ -105,8 +105,8 @@ class _BackInTheHouse(Question):
     def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
         return {"data": {"mdtrt_id": stay.mdtrt_id, "psn_no": stay.psn_no}}
 
-    def record(self, db: SqlSession, stay: Encounter, call: InsuranceCall, meaning: Any) -> None:
-        moved(EncounterState.REGISTERED)(db, stay, call)
+    def change(self, stay: Encounter, at: datetime, meaning: Any) -> Change:
+        return moved(EncounterState.REGISTERED)(stay, at)
 
 
 def upload(calls: Calls, encounter_id: UUID, lines: Sequence[FeeLine], by: Actor) -> int:
@@ -115,18 +115,34 @@ def upload(calls: Calls, encounter_id: UUID, lines: Sequence[FeeLine], by: Actor
     """
     ordered = sorted(lines, key=lambda line: bool(line.reverses))
     while True:
-        stay = recover.clear_way(calls, encounter_id, by)
-        with ReadSession() as db:
-            sent = UploadedFee.sent(db, encounter_id)
-        left = _not_sent(ordered, {line for line, _, _ in sent})
-        if not left:
-            if any(state == "CLAIMED" for _, _, state in sent):
-                raise Busy("INSURANCE_CALL_OPEN")
-            return sum(amount_fen for _, amount_fen, _ in sent)
-        must_be(stay, EncounterState.REGISTERED, EncounterState.DISCHARGED)
-        if stay.state == EncounterState.DISCHARGED:
-            calls.ask(_BackInTheHouse(), encounter_id, by)
-        calls.ask(_Batch(left, calls.profile), encounter_id, by)
+        batch = _Batch(ordered, calls.profile)
+        try:
+            calls.ask(batch, encounter_id, by)
+        except AllThere:
+            return batch.whole_fen
+        except Occupied:
+            if (whole_fen := _look_around(calls, encounter_id, ordered, by)) is not None:
+                return whole_fen
+        else:
+            if not batch.more:
+                return batch.whole_fen
+
+
+def _look_around(
+    calls: Calls, encounter_id: UUID, lines: Sequence[FeeLine], by: Actor
+) -> int | None:
+    """Clear the way for the lines that are left; the whole sum when none are."""
+    stay = recover.clear_way(calls, encounter_id, by)
+    with ReadSession() as db:
+        sent = UploadedFee.sent(db, encounter_id)
+    if not _not_sent(lines, {line["line"] for line in sent}):
+        if any(line["state"] == "CLAIMED" for line in sent):
+            raise Busy("INSURANCE_CALL_OPEN")
+        return int(sum(line["amount_fen"] for line in sent))
+    must_be(stay, EncounterState.REGISTERED, EncounterState.DISCHARGED)
+    if stay.state == EncounterState.DISCHARGED:
+        reopen(calls, encounter_id, by)
+    return None
 
 
 def reopen(calls: Calls, encounter_id: UUID, by: Actor) -> None:

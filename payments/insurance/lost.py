@@ -11,7 +11,14 @@ from payments.insurance import amounts
 from payments.insurance.amounts import AmountsDisagree, SettlementAmounts
 from payments.insurance.calls import Calls
 from payments.insurance.codec import Row
-from payments.insurance.encounters import Settled, moved, papers, registered, undone
+from payments.insurance.encounters import (
+    Settled,
+    all_withdrawn,
+    moved,
+    papers,
+    registered,
+    undone,
+)
 from policies.access import Actor
 from policies.refusals import Refused
 
@@ -46,8 +53,8 @@ def _find_registration(calls: Calls, call: InsuranceCall, stay: Encounter, by: A
         ours = papers(db, stay).inpatient_no
     for row in _in_house(calls, call, stay, by):
         if str(row.get("ipt_otp_no")) == ours and row.get("mdtrt_id"):
-            record = registered(str(row["mdtrt_id"]))
-            return calls.resolve(call, CallState.SUCCEEDED, by, "5303: found", record=record)
+            effect = registered(str(row["mdtrt_id"]))
+            return calls.resolve(call, CallState.SUCCEEDED, by, "5303: found", effect=effect)
     return calls.resolve(call, CallState.REFUSED, by, "5303: not in the house")
 
 
@@ -57,8 +64,8 @@ def _find_stay(calls: Calls, call: InsuranceCall, stay: Encounter, by: Actor) ->
         str(row.get("mdtrt_id")) == stay.mdtrt_id for row in _in_house(calls, call, stay, by)
     )
     if inside == (call.infno == "2405"):
-        record = moved(_AFTER[call.infno])
-        return calls.resolve(call, CallState.SUCCEEDED, by, f"5303: in {inside}", record=record)
+        effect = moved(_AFTER[call.infno])
+        return calls.resolve(call, CallState.SUCCEEDED, by, f"5303: in {inside}", effect=effect)
     return calls.resolve(call, CallState.REFUSED, by, f"5303: in {inside}")
 
 
@@ -80,13 +87,7 @@ def _withdraw_batch(calls: Calls, call: InsuranceCall, stay: Encounter, by: Acto
 def _withdraw_all(calls: Calls, call: InsuranceCall, stay: Encounter, by: Actor) -> str:
     """2302 of everything may be said twice."""
     _take_back(calls, call, stay, by, ALL_FEES)
-    return calls.resolve(
-        call,
-        CallState.SUCCEEDED,
-        by,
-        "2302: repeated",
-        record=lambda db, stay, _: UploadedFee.withdraw_all(db, stay.id),
-    )
+    return calls.resolve(call, CallState.SUCCEEDED, by, "2302: repeated", effect=all_withdrawn)
 
 
 def _find_undo(calls: Calls, call: InsuranceCall, stay: Encounter, by: Actor) -> str:
@@ -97,8 +98,8 @@ def _find_undo(calls: Calls, call: InsuranceCall, stay: Encounter, by: Actor) ->
         return reverse(calls, call, stay, by)
     if str(found["setlinfo"].get("refd_setl_flag")) != _UNDONE:
         return calls.resolve(call, CallState.REFUSED, by, "5203: still settled")
-    record = undone(negated(stay))
-    return calls.resolve(call, CallState.SUCCEEDED, by, "5203: undone", record=record)
+    effect = undone(negated(stay))
+    return calls.resolve(call, CallState.SUCCEEDED, by, "5203: undone", effect=effect)
 
 
 WAYS: dict[str, Callable[[Calls, InsuranceCall, Encounter, Actor], str]] = {

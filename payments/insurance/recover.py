@@ -78,16 +78,16 @@ def decide(
     if not happened:
         return calls.resolve(call, CallState.REFUSED, by, why)
     if call.infno == "2304":
-        record = settled(lost.read_settlement(calls, call, stay, setl_id, by))
+        effect = settled(lost.read_settlement(calls, call, stay, setl_id, by))
     elif call.infno == "2305":
-        record = undone(lost.negated(stay))
+        effect = undone(lost.negated(stay))
     elif call.infno == "2401":
         if not mdtrt_id:
             raise Refused("INSURANCE_FACT_MISSING", field="就诊ID mdtrt_id")
-        record = registered(mdtrt_id)
+        effect = registered(mdtrt_id)
     else:
         raise Refused("INSURANCE_NOT_FOR_PEOPLE", infno=call.infno)
-    return calls.resolve(call, CallState.SUCCEEDED, by, why, record=record)
+    return calls.resolve(call, CallState.SUCCEEDED, by, why, effect=effect)
 
 
 def sweep(calls: Calls, by: Actor) -> list[UUID]:

@@ -1,13 +1,15 @@
 """A stay becomes known to the platform (2001, 2401), changes (2403) and is taken back (2404)."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session as SqlSession
 
 from models.db import ReadSession, Session
-from models.insurance import Encounter, EncounterState, InsuranceCall
+from models.insurance import Encounter, EncounterState
+from models.insurance_calls import Change
 from payments.insurance import fees, recover
 from payments.insurance.calls import Calls, Question
 from payments.insurance.codec import Row, Unreadable
@@ -71,8 +73,8 @@ class _Register(Question):
             raise Unreadable("2401: no mdtrt_id")
         return mdtrt_id
 
-    def record(self, db: SqlSession, stay: Encounter, call: InsuranceCall, meaning: str) -> None:
-        registered(meaning)(db, stay, call)
+    def change(self, stay: Encounter, at: datetime, meaning: str) -> Change:
+        return registered(meaning)(stay, at)
 
 
 class _Change(Question):
@@ -98,8 +100,8 @@ class _Cancel(Question):
     def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
         return {"data": {"mdtrt_id": stay.mdtrt_id, "psn_no": stay.psn_no}}
 
-    def record(self, db: SqlSession, stay: Encounter, call: InsuranceCall, meaning: Any) -> None:
-        moved(EncounterState.CANCELLED)(db, stay, call)
+    def change(self, stay: Encounter, at: datetime, meaning: Any) -> Change:
+        return moved(EncounterState.CANCELLED)(stay, at)
 
 
 def register(calls: Calls, encounter_id: UUID, facts: StayFacts, by: Actor) -> str:
@@ -127,7 +129,7 @@ def cancel(calls: Calls, encounter_id: UUID, by: Actor) -> None:
     """End the encounter: nothing to ask before registration, else fees back (2302) and 2404."""
     recover.clear_way(calls, encounter_id, by)
     with Session.begin() as db:
-        stay = calls.encounter(db, encounter_id, by)
+        stay = Encounter.locked(db, encounter_id)
         if stay.state == EncounterState.CHOSEN:
             stay.move(
                 db, EncounterState.CANCELLED, at=calls.now(), by=by.name, why="not registered"

@@ -4,6 +4,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,28 +12,31 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session as SqlSession
 
 from models.db import ReadSession
-from models.insurance import CallState, Encounter, EncounterState, InsuranceCall, UploadedFee
+from models.insurance import CallState, Encounter, EncounterState, InsuranceCall
+from models.insurance_calls import AtPlatform, Change, at_platform
 from payments.insurance import amounts, fees, recover
 from payments.insurance.amounts import AmountsDisagree, SettlementAmounts
-from payments.insurance.calls import Calls, Question
+from payments.insurance.calls import Calls, Occupied, Question
 from payments.insurance.codec import Row
-from payments.insurance.encounters import Settled, moved, must_be, papers, settled, undone
+from payments.insurance.encounters import Settled, moved, must_be, settled, undone
 from payments.insurance.facts import StayFacts
 from payments.insurance.registration import diagnosis_rows
 from policies.access import Actor
-from policies.refusals import Busy, Conflict, Refused
+from policies.refusals import Conflict, Refused
 
 
 class _Money(Question):
     """What 2303 and 2304 share: the same question, once as a trial and once for good."""
 
+    _there: AtPlatform
+
     def __init__(self, calls: Calls, use_account: bool) -> None:
         self._calls, self._use_account = calls, use_account
-        self._asked_fen = 0
 
     def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
-        self._asked_fen = UploadedFee.sum_of(db, stay.id)
-        person = papers(db, stay)
+        self._there = at_platform(db, stay)
+        self._check(stay)
+        person = self._there.patient
         data = {
             "psn_no": stay.psn_no,
             "mdtrt_cert_type": "02",
@@ -41,7 +45,7 @@ class _Money(Question):
             "certno": person.id_no,
             "psn_type": stay.psn_type,
             "psn_name": person.name,
-            "medfee_sumamt": amounts.yuan(self._asked_fen),
+            "medfee_sumamt": amounts.yuan(self._there.fen),
             "psn_setlway": self._calls.profile.settle_way,
             "mdtrt_id": stay.mdtrt_id,
             "insutype": stay.insutype,
@@ -52,33 +56,36 @@ class _Money(Question):
         }
         return {"data": data}
 
+    def _check(self, stay: Encounter) -> None:
+        """Refuse what need not be asked."""
+
     def read(self, found: dict[str, Any]) -> Settled:
+        """With I6 against what 2301 said of the lines: a warning, because a region may round the
+        sum and not the lines.
+        """
         head, detail = found["setlinfo"], found["setldetail"]
         read = amounts.read(head, detail, self._calls.profile.funds)
-        if read.total != self._asked_fen:
-            raise AmountsDisagree("I6", read.total, self._asked_fen)
-        return Settled.of(head, read)
+        if read.total != self._there.fen:
+            raise AmountsDisagree("I6", read.total, self._there.fen)
+        parts = self._there.parts
+        disagree = parts is not None and parts != read.parts
+        return Settled.of(head, replace(read, lines_disagree=disagree))
 
 
 class _Trial(_Money):
     infno = "2303"
     wanted = frozenset({EncounterState.REGISTERED, EncounterState.DISCHARGED})
     holds = False
-    kept: SettlementAmounts | None = None
-    """None when the stay was settled while the platform reckoned."""
 
-    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
-        given = super().nodes(db, stay)
-        if not self._asked_fen and not UploadedFee.sent(db, stay.id):
+    def _check(self, stay: Encounter) -> None:
+        early = stay.state != EncounterState.DISCHARGED
+        if self._calls.profile.trial_needs_discharge and early:
+            raise Refused("INSURANCE_TRIAL_NEEDS_DISCHARGE")
+        if not self._there.lines:
             raise Refused("INSURANCE_NOTHING_UPLOADED")
-        return given
 
-    def record(
-        self, db: SqlSession, stay: Encounter, call: InsuranceCall, meaning: Settled
-    ) -> None:
-        if stay.state in self.wanted:
-            self.kept = _beside_lines(db, stay, meaning.amounts)
-            stay.trial = self.kept.to_json()
+    def change(self, stay: Encounter, at: datetime, meaning: Settled) -> Change:
+        return Change({"trial": meaning.amounts.to_json()})
 
 
 class _Discharge(Question):
@@ -89,7 +96,7 @@ class _Discharge(Question):
         self._facts, self._bill_fen = facts, bill_fen
 
     def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
-        _all_uploaded(db, stay, self._bill_fen)
+        _all_uploaded(at_platform(db, stay), self._bill_fen)
         facts = self._facts
         own = {"mdtrt_id": stay.mdtrt_id, "psn_no": stay.psn_no}
         leaving = {
@@ -106,8 +113,8 @@ class _Discharge(Question):
             "diseinfo": [row | own for row in diagnosis_rows(facts.diagnoses)],
         }
 
-    def record(self, db: SqlSession, stay: Encounter, call: InsuranceCall, meaning: Any) -> None:
-        moved(EncounterState.DISCHARGED)(db, stay, call)
+    def change(self, stay: Encounter, at: datetime, meaning: Any) -> Change:
+        return moved(EncounterState.DISCHARGED)(stay, at)
 
 
 class _Settle(_Money):
@@ -118,9 +125,8 @@ class _Settle(_Money):
         super().__init__(calls, use_account)
         self._bill_fen = bill_fen
 
-    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
-        _all_uploaded(db, stay, self._bill_fen)
-        return super().nodes(db, stay)
+    def _check(self, stay: Encounter) -> None:
+        _all_uploaded(self._there, self._bill_fen)
 
     def task(self, said: str) -> str:
         words = self._calls.profile.settled_words
@@ -131,11 +137,8 @@ class _Settle(_Money):
         settled(meaning)  # refuses one without a number
         return meaning
 
-    def record(
-        self, db: SqlSession, stay: Encounter, call: InsuranceCall, meaning: Settled
-    ) -> None:
-        checked = replace(meaning, amounts=_beside_lines(db, stay, meaning.amounts))
-        settled(checked)(db, stay, call)
+    def change(self, stay: Encounter, at: datetime, meaning: Settled) -> Change:
+        return settled(meaning)(stay, at)
 
 
 class _Undo(Question):
@@ -157,25 +160,21 @@ class _Undo(Question):
         amounts.check_undo(SettlementAmounts.from_json(self._settled), read)
         return Settled.of(head, read)
 
-    def record(
-        self, db: SqlSession, stay: Encounter, call: InsuranceCall, meaning: Settled
-    ) -> None:
-        undone(meaning)(db, stay, call)
+    def change(self, stay: Encounter, at: datetime, meaning: Settled) -> Change:
+        return undone(meaning)(stay, at)
 
 
 def trial(
     calls: Calls, encounter_id: UUID, by: Actor, *, use_account: bool = False
 ) -> SettlementAmounts:
     """Ask 2303 with the sum of what is uploaded; the amounts, also kept on the encounter."""
-    stay = recover.clear_way(calls, encounter_id, by)
-    must_be(stay, EncounterState.REGISTERED, EncounterState.DISCHARGED)
-    if calls.profile.trial_needs_discharge and stay.state != EncounterState.DISCHARGED:
-        raise Refused("INSURANCE_TRIAL_NEEDS_DISCHARGE")
     question = _Trial(calls, use_account)
-    calls.ask(question, encounter_id, by)
-    if question.kept is None:
-        raise Busy("INSURANCE_CALL_OPEN")
-    return question.kept
+    try:
+        answer: Settled = calls.ask(question, encounter_id, by)
+    except Occupied:
+        must_be(recover.clear_way(calls, encounter_id, by), *question.wanted)
+        answer = calls.ask(question, encounter_id, by)
+    return answer.amounts
 
 
 def settle(
@@ -190,18 +189,23 @@ def settle(
     """2402, then 2304, each once; whoever comes later gets what is stored, or goes on where it
     stopped.
     """
+    state: str = EncounterState.REGISTERED  # as nearly every stay that comes here; else we look
     while True:
-        stay = recover.clear_way(calls, encounter_id, by)
+        try:
+            if state == EncounterState.REGISTERED:
+                calls.ask(_Discharge(facts, bill_fen), encounter_id, by)
+                state = EncounterState.DISCHARGED
+            answer: Settled = calls.ask(_Settle(calls, use_account, bill_fen), encounter_id, by)
+            return answer.amounts
+        except Occupied:
+            stay = recover.clear_way(calls, encounter_id, by)
         if stay.state == EncounterState.SETTLED and stay.settlement:
             stored = SettlementAmounts.from_json(stay.settlement)
             if stored.total != bill_fen:
                 raise Conflict("INSURANCE_SETTLED_OTHERWISE", settled_fen=stored.total)
             return stored
         must_be(stay, EncounterState.REGISTERED, EncounterState.DISCHARGED)
-        if stay.state == EncounterState.REGISTERED:
-            calls.ask(_Discharge(facts, bill_fen), encounter_id, by)
-        else:
-            calls.ask(_Settle(calls, use_account, bill_fen), encounter_id, by)
+        state = stay.state
 
 
 def undo(
@@ -234,15 +238,6 @@ def _last_undo(encounter_id: UUID) -> SettlementAmounts | None:
     return SettlementAmounts.from_json(call.facts["amounts"]) if call else None
 
 
-def _all_uploaded(db: SqlSession, stay: Encounter, bill_fen: int) -> None:
-    uploaded = UploadedFee.sum_of(db, stay.id)
-    if uploaded != bill_fen:
-        raise Refused("FEES_NOT_ALL_UPLOADED", uploaded_fen=uploaded, bill_fen=bill_fen)
-
-
-def _beside_lines(db: SqlSession, stay: Encounter, read: SettlementAmounts) -> SettlementAmounts:
-    """I6 against what 2301 said of the lines: a warning, because a region may round the sum and not
-    the lines.
-    """
-    parts = UploadedFee.parts_of(db, stay.id)
-    return replace(read, lines_disagree=parts is not None and parts != read.parts)
+def _all_uploaded(there: AtPlatform, bill_fen: int) -> None:
+    if there.fen != bill_fen:
+        raise Refused("FEES_NOT_ALL_UPLOADED", uploaded_fen=there.fen, bill_fen=bill_fen)

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from uuid import UUID
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from models.db import Session, new_id
-from models.insurance import InsuranceCall, UploadedFee
+from models.insurance import Encounter, InsuranceCall, UploadedFee
 from policies.refusals import Busy, Refused
 from tests.payments.insurance.conftest import BILL_FEN, House, fee
 from tests.payments.insurance.counter import Counter
@@ -252,6 +253,46 @@ def test_an_answer_after_the_call_was_given_up_changes_nothing(
     assert platform.now_settled() == []
     house.settle(encounter_id)
     agree(house, platform, encounter_id)
+
+
+def test_a_trial_that_the_settlement_overtook_is_not_kept(opened, platform: SmallPlatform) -> None:
+    house = opened()
+    encounter_id = house.uploaded()
+    original = platform._2303
+
+    def slow(body: dict, data: dict) -> object:
+        said = original(body, data)
+        platform._2303 = original
+        house.settle(encounter_id)
+        return said
+
+    platform._2303 = slow
+    with pytest.raises(Busy) as busy:
+        trial(house, encounter_id)
+    assert busy.value.code == "INSURANCE_CALL_OPEN"
+    assert house.states(encounter_id, "2303") == ["SUCCEEDED"]
+    assert (house.encounter(encounter_id).state, house.encounter(encounter_id).trial) == (
+        "SETTLED",
+        None,
+    )
+
+
+def test_an_answer_is_written_down_whole_or_not_at_all(opened, platform: SmallPlatform) -> None:
+    """Nothing of ours moves a stay that a call holds; if anything did, the call would stay open."""
+    house = opened()
+    encounter_id = house.uploaded()
+    original = platform._2402
+
+    def meddling(body: dict, data: dict) -> object:
+        with Session.begin() as db:
+            db.get_one(Encounter, encounter_id).state = "CHOSEN"
+        return original(body, data)
+
+    platform._2402 = meddling
+    with pytest.raises(IntegrityError, match="has gone on"):
+        house.settle(encounter_id)
+    assert house.states(encounter_id, "2402") == ["ASKED"]
+    assert house.encounter(encounter_id).state == "CHOSEN"
 
 
 def test_the_sweep_finds_out_what_nobody_waits_for(house: House, platform: SmallPlatform) -> None:
