@@ -5,7 +5,7 @@ from uuid import UUID
 
 from marshmallow import Schema, fields, validate
 
-from api.fields import fen, on_day, said, sha256
+from api.fields import KeyHeader, fen, on_day, said, sha256
 from api.guard import current_actor, guarded
 from api.routes import Routes
 from api.surroundings import counterparts
@@ -103,11 +103,13 @@ def all_() -> list[dict[str, Any]]:
 
 @blp.route("/v1/campaigns", methods=["POST"])
 @guarded("clearance:make")
+@blp.arguments(KeyHeader, location="headers")
 @blp.arguments(CampaignIn)
 @blp.response(200, CampaignOut)
-def draft(wish: dict[str, Any]) -> dict[str, Any]:
+def draft(headers: dict[str, Any], wish: dict[str, Any]) -> dict[str, Any]:
     """Draft a campaign"""
-    return campaigns.draft(current_actor(), counterparts(), **wish)
+    key = headers["idempotency_key"]
+    return campaigns.draft(current_actor(), counterparts(), key, **wish)
 
 
 @blp.route("/v1/campaigns/<uuid:campaign_id>")

@@ -15,7 +15,7 @@ from journeys.counterparts import Counterparts
 from models.audit import audit
 from models.campaign import CampaignState, NoticeCampaign, PublicNotice, WrongNumber
 from models.db import ReadSession, Session, new_id, rows
-from models.hospital import setting
+from models.hospital import Hospital, setting
 from models.message import MessageState
 from models.queue import defer
 from models.sealing import blind_index
@@ -23,7 +23,7 @@ from models.work_item import open_item
 from notifications.many import Word, tell_all
 from policies.access import Actor
 from policies.campaign import NoticeChannel, check_complete
-from policies.refusals import Refused
+from policies.refusals import Conflict, Refused
 
 TEMPLATE = "CLEARANCE_NOTICE"
 AT_ONCE = 1000
@@ -105,21 +105,31 @@ ON CONFLICT (hospital_id, key) DO NOTHING
 """
 
 
-def draft(actor: Actor, outside: Counterparts, name: str, least_fen: int) -> dict[str, Any]:
-    """A new campaign; nobody is told yet."""
+def draft(
+    actor: Actor, outside: Counterparts, key: str, name: str, least_fen: int
+) -> dict[str, Any]:
+    """A new campaign; nobody is told yet. The same key is the same draft; Conflict with another
+    name or amount."""
     now = outside.now()
     with Session.begin() as db:
-        campaign = NoticeCampaign(
-            hospital_id=actor.hospital_id,
-            state=CampaignState.DRAFT,
-            name=name,
-            least_fen=least_fen,
-            made_by=actor.name,
-            made_at=now,
-        )
-        db.add(campaign)
-        db.flush()
-        campaign.start(db, at=now, by=actor.name, why=name)
+        here = select(Hospital.id).where(Hospital.id == actor.hospital_id)
+        db.execute(here.with_for_update(key_share=True))  # one of two same requests waits here
+        campaign = NoticeCampaign.by_key(db, actor.hospital_id, actor.name, key)
+        if campaign and (campaign.name, campaign.least_fen) != (name, least_fen):
+            raise Conflict("IDEMPOTENCY_CONFLICT")
+        if campaign is None:
+            campaign = NoticeCampaign(
+                hospital_id=actor.hospital_id,
+                state=CampaignState.DRAFT,
+                name=name,
+                least_fen=least_fen,
+                made_by=actor.name,
+                made_at=now,
+                client_key=key,
+            )
+            db.add(campaign)
+            db.flush()
+            campaign.start(db, at=now, by=actor.name, why=name)
         return _shown(db, campaign)
 
 

@@ -26,11 +26,15 @@ class CampaignState(StrEnum):
 class NoticeCampaign(Machine, Base):
     """One round of telling holders. Its messages carry the key ``campaign:<id>:<patient id>``.
 
-    ``least_fen``: holders with less are told by the public notices only.
+    ``least_fen``: holders with less are told by the public notices only. ``client_key`` is the
+    Idempotency-Key of the draft.
     """
 
     __tablename__ = "notice_campaign"
-    __table_args__ = (CheckConstraint("least_fen > 0", name="least_positive"),)
+    __table_args__ = (
+        UniqueConstraint("hospital_id", "made_by", "client_key"),
+        CheckConstraint("least_fen > 0", name="least_positive"),
+    )
     MOVES = {
         CampaignState.DRAFT: frozenset({CampaignState.SENDING, CampaignState.STOPPED}),
         CampaignState.SENDING: frozenset({CampaignState.COMPLETE, CampaignState.STOPPED}),
@@ -45,6 +49,7 @@ class NoticeCampaign(Machine, Base):
     least_fen: Mapped[int]
     made_by: Mapped[str] = mapped_column(Text)
     made_at: Mapped[datetime] = mapped_column(Moment)
+    client_key: Mapped[str] = mapped_column(Text)
 
     @property
     def key(self) -> str:
@@ -58,6 +63,13 @@ class NoticeCampaign(Machine, Base):
         if campaign is None or campaign.hospital_id != hospital_id:
             raise NotFound("CAMPAIGN_UNKNOWN")
         return campaign
+
+    @classmethod
+    def by_key(cls, db: Session, hospital_id: UUID, made_by: str, key: str) -> Self | None:
+        """The draft that this caller's key made, if it made one."""
+        return db.scalar(
+            select(cls).filter_by(hospital_id=hospital_id, made_by=made_by, client_key=key)
+        )
 
 
 class PublicNotice(Base):

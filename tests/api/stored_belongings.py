@@ -134,6 +134,8 @@ class StoredMoney:
             **self.own,
         )
         claim = ClaimBatch(budget_year=2026, amount_fen=100, **by, **self.own)
-        told = NoticeCampaign(name=self.serial, least_fen=1, **by, **self.own)
+        told = NoticeCampaign(
+            name=self.serial, least_fen=1, client_key=f"draft-{self.serial}", **by, **self.own
+        )
         lost_and_told = {"list_id": lost, "campaign_id": told}
         return lost_and_told | {"account_id": card, "batch_id": batch, "claim_id": claim}

@@ -2,6 +2,7 @@
 article asks, never at night, never to a wrong number."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import count
@@ -32,7 +33,7 @@ BOARD = {
     "from_on": "2025-09-01",
     "snapshot_sha256": "a" * 64,
 }
-_phones = count(1)
+_phones, _keys = count(1), count(1)
 
 
 @pytest.fixture
@@ -84,12 +85,27 @@ def with_phone(house: House, fen: int) -> Patient:
 
 
 def draft(maker: StaffClient, **more) -> str:
-    return maker.post("/v1/campaigns", {"name": "第一轮清退通知", **more})["id"]
+    key = f"campaign-{next(_keys):04d}"
+    return maker.post("/v1/campaigns", {"name": "第一轮清退通知", **more}, key=key)["id"]
 
 
 def message_of(patient: Patient) -> Message | None:
     with Session() as db:
         return db.query(Message).filter_by(patient_id=patient.id).one_or_none()
+
+
+def test_a_draft_is_made_once_for_each_key(maker: StaffClient) -> None:
+    wish = {"name": "第一轮清退通知"}
+    with ThreadPoolExecutor(4) as pool:
+        press = partial(maker.try_, "POST", "/v1/campaigns", wish, key="campaign-0000")
+        told = [each.result() for each in [pool.submit(press) for _ in range(4)]]
+    assert {answer.status for answer in told} == {200}
+    assert [each["id"] for each in maker.get("/v1/campaigns")] == [told[0].body["id"]]
+    for other in ({"name": "第二轮清退通知"}, wish | {"least_fen": 2}):
+        no = maker.try_("POST", "/v1/campaigns", other, key="campaign-0000")
+        assert (no.status, no.code) == (409, "IDEMPOTENCY_CONFLICT")
+    draft(maker)
+    assert len(maker.get("/v1/campaigns")) == 2
 
 
 @pytest.mark.clause("GZ-7", "T2")
