@@ -58,6 +58,7 @@ TASKS: Mapping[str, Task] = {
     "advance_settlement": discharge.continue_settlement,
     "apply_notice": notices.apply_notice,
     "deliver_message": words.deliver_message,
+    "deliver_messages": words.deliver_messages,
     "pay_leg": refunds.pay_leg,
     "send_campaign": campaigns.send_campaign,
 }

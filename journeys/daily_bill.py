@@ -1,21 +1,20 @@
 """Every night each inpatient gets the list of yesterday; late charges correct it (CQ-5.3)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session as Db
 
 from config import SHANGHAI, today
 from journeys.counterparts import Counterparts
 from models import daily_bill
 from models.admission import Admission
-from models.daily_bill import MadeBill
 from models.db import ReadSession, Session
 from models.work_item import close_open, open_item
-from notifications.many import Word, tell_all
+from notifications.routes import priority_of, routes_of
+from notifications.wording import wording_of
 from policies.access import Actor
 from policies.refusals import Refused
 
@@ -35,9 +34,7 @@ def make_bills(hospital_id: UUID, day: date, now: Clock) -> int:
     if day >= today(at):
         raise Refused("DAY_NOT_OVER")
     with Session.begin() as db:
-        made = daily_bill.make(db, hospital_id, day, at)
-        _push(db, hospital_id, made, at)
-    return len(made)
+        return daily_bill.make(db, hospital_id, day, at, _words())
 
 
 def make_yesterdays_bills(outside: Counterparts, hospital_id: UUID) -> int:
@@ -53,11 +50,10 @@ def correct_bills(outside: Counterparts, hospital_id: UUID) -> int:
     """
     at = outside.now()
     with Session.begin() as db:
-        made = daily_bill.correct(db, hospital_id, at)
+        made = daily_bill.correct(db, hospital_id, at, _words())
         if at.astimezone(SHANGHAI).hour >= MADE_AT:
-            made += daily_bill.make(db, hospital_id, _yesterday(outside), at)
-        _push(db, hospital_id, made, at)
-    return len(made)
+            made += daily_bill.make(db, hospital_id, _yesterday(outside), at, _words())
+        return made
 
 
 def check_yesterday(outside: Counterparts, hospital_id: UUID) -> int:
@@ -115,16 +111,18 @@ def _yesterday(outside: Counterparts) -> date:
     return today(outside.now()) - timedelta(days=1)
 
 
-def _push(db: Db, hospital_id: UUID, made: Sequence[MadeBill], at: datetime) -> None:
-    """A message for each bill, stored with it: no diagnosis, no item; details need a login (T4)."""
-    for template, first in (("DAILY_BILL", True), ("DAILY_BILL_CORRECTED", False)):
-        words = [
-            Word(
-                key=f"daily-bill:{bill.id}",
-                patient_id=bill.patient_id,
-                values={"day": bill.day, "total_fen": bill.total_fen},
-            )
-            for bill in made
-            if (bill.version == 1) == first
-        ]
-        tell_all(db, hospital_id=hospital_id, template=template, words=words, at=at)
+def _words() -> dict[str, Any]:
+    """The message that is stored with each bill: no diagnosis, no item; details need a login (T4).
+
+    PostgreSQL puts in the day and the total of each.
+    """
+    either = {"first": "DAILY_BILL", "corrected": "DAILY_BILL_CORRECTED"}
+    said = {
+        which: {
+            "template": template,
+            "route": routes_of(template)[0],
+            "values": wording_of(template).complete({"day": "", "total": ""}),
+        }
+        for which, template in either.items()
+    }
+    return {"priority": priority_of(either["first"]), **said}

@@ -20,6 +20,11 @@ def deliver_message(outside: Counterparts, message_id: UUID) -> None:
     messages.deliver(message_id, outside.senders, outside.now)
 
 
+def deliver_messages(outside: Counterparts, message_ids: list[str]) -> None:
+    """Carry many messages as far as they go now; what takes long goes back into the queue."""
+    messages.deliver_many([UUID(each) for each in message_ids], outside.senders, outside.now)
+
+
 def sweep_messages(outside: Counterparts, hospital_id: UUID) -> int:
     """Carry what is due and find out what became of the unknown; how many there were."""
     due = messages.deliver_due(hospital_id, outside.senders, outside.now)

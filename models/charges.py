@@ -8,7 +8,18 @@ from decimal import Decimal
 from typing import Any, LiteralString
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, Text, func, select, text
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Numeric,
+    Text,
+    func,
+    select,
+    text,
+)
 from sqlalchemy import Sequence as SqlSequence
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -31,12 +42,16 @@ _INGEST = text(
 )
 
 
+_LINE_HASH = r"""sha256(replace(source_line_id || '|' || item_name || '|' || specification || '|'
+    || unit || '|' || quantity || '|' || unit_price || '|' || amount_fen, '\', '\\')::bytea)"""
+
+
 class ChargeLine(Base):
     """One charge, or the reversal of one (negative). ``seq`` grows in the order of arrival.
 
     Codes are the insurance platform's: ``category`` med_chrgitm_type 01-14, ``insurance_level``
     chrgitm_lv 01 甲, 02 乙, 03 丙, ``national_code`` med_list_codg, ``hospital_code``
-    medins_list_codg.
+    medins_list_codg. ``line_hash``: SHA-256 of what a printed list shows of the line.
     """
 
     __tablename__ = "charge_line"
@@ -78,6 +93,7 @@ class ChargeLine(Base):
     reverses: Mapped[str | None] = mapped_column(Text)
     source_event_id: Mapped[str] = mapped_column(Text)
     received_at: Mapped[datetime] = mapped_column(Moment)
+    line_hash: Mapped[bytes] = mapped_column(LargeBinary, Computed(_LINE_HASH, persisted=True))
 
     def as_charge(self, inpatient_no: str) -> Charge:
         """The line as it was reported for the stay with this number."""

@@ -1,7 +1,7 @@
 """The daily bill (一日清单, CQ-5.3): a list a day for each inpatient; versions are never edited."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     Text,
+    TextClause,
     UniqueConstraint,
     func,
     select,
@@ -24,13 +25,18 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from models.db import Base, Moment, new_id
 from policies.refusals import Conflict, NotFound
 
+_TELL = "SELECT tell_of_bills(:hospital_id, :at, CAST(:words AS jsonb), array_agg(made.id)) FROM "
+_MAKE = text(f"{_TELL} make_daily_bills(:hospital_id, :day, :at) AS made (id)")
+_CORRECT = text(f"{_TELL} correct_daily_bills(:hospital_id, :at) AS made (id)")
+
 
 class DailyBill(Base):
     """One version of a day of a stay; a late charge makes the next. Only the opening may change.
 
     ``running_total_fen``: the stay up to and with this day. ``deposit_held_fen`` and
     ``estimated_personal_fen`` (None: no trial settlement yet) as they stood at ``made_at``.
-    ``items_hash``: SHA-256 over the lines, to compare a printed list with the stored one.
+    ``items_hash``: SHA-256 over the hashes of the lines in their order (ChargeLine.line_hash), to
+    compare a printed list with the stored one.
     """
 
     __tablename__ = "daily_bill"
@@ -39,7 +45,7 @@ class DailyBill(Base):
         Index(None, "hospital_id", "day"),
         CheckConstraint("version > 0", name="version_counts_from_one"),
         CheckConstraint("line_count = cardinality(line_seqs)", name="every_line_listed"),
-        CheckConstraint("added_seqs <@ line_seqs", name="added_lines_listed"),
+        CheckConstraint("added_seqs = '{}' OR added_seqs <@ line_seqs", name="added_lines_listed"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -133,26 +139,16 @@ class BillQuestion(Base):
         raise NotFound("QUESTION_UNKNOWN")
 
 
-@dataclass(frozen=True, slots=True)
-class MadeBill:
-    """A bill that was just made, with what its message needs."""
-
-    id: UUID
-    admission_id: UUID
-    patient_id: UUID
-    day: date
-    version: int
-    total_fen: int
+def make(db: Session, hospital_id: UUID, day: date, at: datetime, words: Mapping[str, Any]) -> int:
+    """The bills of this day that are still missing, for the whole hospital, each with a message to
+    its patient; how many. One statement.
+    """
+    return _made(db, _MAKE, hospital_id=hospital_id, day=day, at=at, words=words)
 
 
-def make(db: Session, hospital_id: UUID, day: date, at: datetime) -> list[MadeBill]:
-    """The bills of this day that are still missing, for the whole hospital, by one statement."""
-    return _made(db, "make_daily_bills(:hospital_id, :day, :at)", hospital_id, day=day, at=at)
-
-
-def correct(db: Session, hospital_id: UUID, at: datetime) -> list[MadeBill]:
-    """The next version of every bill whose day got lines since, by one statement."""
-    return _made(db, "correct_daily_bills(:hospital_id, :at)", hospital_id, at=at)
+def correct(db: Session, hospital_id: UUID, at: datetime, words: Mapping[str, Any]) -> int:
+    """The next version of every bill whose day got lines since, told likewise; how many."""
+    return _made(db, _CORRECT, hospital_id=hospital_id, at=at, words=words)
 
 
 def missing(db: Session, hospital_id: UUID, day: date) -> Sequence[UUID]:
@@ -165,13 +161,5 @@ def missing(db: Session, hospital_id: UUID, day: date) -> Sequence[UUID]:
     return db.scalars(query.order_by(in_house.c.admission_id)).all()
 
 
-def _made(db: Session, call: str, hospital_id: UUID, **values: Any) -> list[MadeBill]:
-    found = db.execute(
-        text(
-            "SELECT made.id, made.admission_id, stay.patient_id, made.day, made.version,"  # noqa: S608 - two calls, above
-            f" made.total_fen FROM {call} made JOIN admission stay ON stay.id = made.admission_id"
-            " ORDER BY made.admission_id, made.day"
-        ),
-        {"hospital_id": hospital_id, **values},
-    )
-    return [MadeBill(*row) for row in found]
+def _made(db: Session, statement: TextClause, words: Mapping[str, Any], **values: Any) -> int:
+    return int(db.execute(statement, values | {"words": json.dumps(words)}).scalar_one())

@@ -1,6 +1,6 @@
 """Telling a patient: stored with what happened, then claimed, handed to a carrier and recorded."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -31,6 +31,9 @@ TRIES = {MessageRoute.SUBSCRIPTION: 3, MessageRoute.SMS: 49, MessageRoute.PRINT:
 
 RECEIPT_AFTER = timedelta(minutes=10)
 """A carrier that took an SMS is asked for the receipt from then on, if it has not told us."""
+
+AT_A_TIME = timedelta(seconds=5)
+"""How long one job for many messages may keep others from its slot, beside the call it is in."""
 
 LOOK_AT_UNKNOWN_AFTER = timedelta(minutes=1)
 STUCK_AFTER = timedelta(minutes=2)
@@ -97,6 +100,27 @@ def deliver(message_id: UUID, senders: Senders, now: Callable[[], datetime]) -> 
         _record_sent(errand, serial_no, now())
 
 
+def deliver_many(
+    message_ids: Sequence[UUID], senders: Senders, now: Callable[[], datetime]
+) -> None:
+    """Try each, for a few seconds; what is left then goes back into the queue, behind others.
+
+    One that fails takes nobody's turn. When all had theirs the first failure is raised, so that the
+    job comes again: what was carried is not carried twice.
+    """
+    until, failures = now() + AT_A_TIME, []
+    for place, message_id in enumerate(message_ids):
+        if now() > until:
+            _queue_again(message_ids[place:])
+            break
+        try:
+            deliver(message_id, senders, now)
+        except Exception as failure:
+            failures.append(failure)
+    if failures:
+        raise failures[0]
+
+
 def deliver_due(hospital_id: UUID, senders: Senders, now: Callable[[], datetime]) -> int:
     """Try every message whose time has come: the timetable's way, also for jobs that got lost."""
     with ReadSession() as db:
@@ -138,6 +162,18 @@ def _queue(db: Db, message: Message, at: datetime | None = None) -> None:
         hospital_id=str(message.hospital_id),
         message_id=str(message.id),
     )
+
+
+def _queue_again(message_ids: Sequence[UUID]) -> None:
+    with Session.begin() as db:
+        first = db.get_one(Message, message_ids[0])
+        defer(
+            db,
+            "deliver_messages",
+            priority=priority_of(first.template),
+            hospital_id=str(first.hospital_id),
+            message_ids=[str(each) for each in message_ids],
+        )
 
 
 def _claim(message_id: UUID, senders: Senders, now: datetime) -> Errand | None:

@@ -166,7 +166,8 @@ def test_every_deferred_task_is_in_the_table() -> None:
         if isinstance(argument, ast.Constant)
     }
     for file in files(".sql"):
-        deferred |= set(re.findall(r"defer_job\('(\w+)'", file.read_text("utf8")))
+        written = file.read_text("utf8")
+        deferred |= set(re.findall(r"(?:defer_job\(|ROW\('\w+', )'(\w+)'", written))
     assert deferred - set(jobs.all_tasks()) == set()
     assert set(jobs.TASKS) - deferred == set()
 

@@ -184,7 +184,8 @@ def test_notices_to_many_keep_nobodys_own_news_waiting(
         )
     waiting = rows(
         "SELECT m.template, j.priority FROM procrastinate_jobs j"
-        " JOIN message m ON m.id::text = j.args->>'message_id'"
+        " JOIN message m ON j.args->>'message_id' = m.id::text"
+        " OR j.args->'message_ids' ? m.id::text"
         " WHERE m.hospital_id = :id ORDER BY j.priority DESC, j.id",
         id=house.hospital_id,
     )

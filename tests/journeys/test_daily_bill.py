@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
-from hashlib import sha256
 from threading import Event, Thread
 
 import psycopg
@@ -74,15 +73,6 @@ def test_the_totals_grow_and_the_deposit_is_shown(day: HisDay) -> None:
     assert (first.total_fen, first.running_total_fen) == (8546, 8546)
     assert (second.total_fen, second.running_total_fen) == (8546, 17092)
     assert first.deposit_held_fen == second.deposit_held_fen == 200_000
-
-
-def test_the_hash_can_be_recomputed_from_the_lines(day: HisDay) -> None:
-    stay = day.admit()
-    day.charge(line(stay.inpatient_no, "A"), line(stay.inpatient_no, "B"))
-    day.morning_after(THE_3RD)
-    day.make_bills(THE_3RD)
-    items = "\n".join(f"{no}|肝爽颗粒|3gX9袋/盒|盒|2.0000|42.730000|8546" for no in "AB")
-    assert day.bills()[0].items_hash == sha256(items.encode()).digest()
 
 
 @pytest.mark.clause("CQ-5.3", "T2")
