@@ -6,6 +6,9 @@ PIP := $(BIN) -m pip install --quiet --disable-pip-version-check --require-hashe
 COMPILE := $(BIN) -m piptools compile --quiet --strip-extras --generate-hashes --allow-unsafe \
 	--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
+# A module stays with one worker, with the servers that it started, until the other has nothing left.
+TEST := $(BIN) -m pytest -n 2 --dist worksteal
+
 PRODUCT := api journeys models notifications payments policies $(wildcard *.py)
 
 .DEFAULT_GOAL := help
@@ -30,7 +33,7 @@ verify-audit: .venv/ready ## HOSPITAL=code: is the audit trail whole, by itself 
 	@$(BIN) -m flask --app wsgi audit verify --hospital $(HOSPITAL) $(if $(ANCHOR),--anchor $(ANCHOR))
 
 test: .venv/ready-to-develop ## All tests, then the clause table. XIANZHEN_POSTGRES=system takes the machine's PostgreSQL
-	$(BIN) -m pytest -n 2 --clauses $(ARGS)
+	$(TEST) --clauses $(ARGS)
 
 prove: .venv/ready-to-develop ## Kill, cut and delay everything under random stays; writes docs/reliability.md. ARGS="stays --seed 7 --operations 500"
 	@$(BIN) -m tests.prove $(ARGS)
@@ -42,7 +45,7 @@ drill: .venv/ready-to-develop ## Lose a database among money movements, restore 
 	@$(BIN) -m tests.prove.drill $(ARGS)
 
 clauses: .venv/ready-to-develop ## Only the tests that prove a clause of the law, and the table
-	$(BIN) -m pytest -n 2 --clauses -m clause
+	$(TEST) --clauses -m clause
 
 bench: .venv/ready-to-develop ## Every figure of docs/performance.md. ONLY=a,c takes some, SHORT=1 few rounds, WRITE=1 renews the page
 	@$(BIN) -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short) $(if $(WRITE),--write)

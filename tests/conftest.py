@@ -7,6 +7,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -21,6 +22,14 @@ pytest_plugins = ["tests.clauses", "tests.stage", "tests.served", "tests.figures
 
 SERVERS = pytest.StashKey[tuple[str, str]]()
 CLEAN_UP = pytest.StashKey[ExitStack]()
+
+
+LONGEST = Path(__file__).parent / "prove" / "test_prove.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first: else one worker is alone with it in the end."""
+    items.sort(key=lambda item: item.path != LONGEST)
 
 
 def pytest_configure(config: pytest.Config) -> None:

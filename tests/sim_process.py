@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -100,6 +101,10 @@ class Simulator:
         """Set (not add) how far the world's clock is ahead of real time."""
         self.post("/_sim/clock", {"shift_seconds": seconds})
         self.shifted = seconds
+
+    def now(self) -> datetime:
+        """The world's time."""
+        return datetime.now(UTC) + timedelta(seconds=self.shifted)
 
     def settings(self, **changed: Any) -> None:
         """Change settings of simulator/world.py DEFAULTS, for example ``app_url``."""

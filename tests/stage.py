@@ -5,6 +5,7 @@ and people.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from itertools import count
 from uuid import UUID
 
@@ -230,21 +231,35 @@ def build(simulator: Simulator, code: str = "GZ01", *, base_url: str = "") -> St
         db.add(hospital)
         db.flush()
         hospital_id, hospital_code = hospital.id, hospital.code
-    outside = counterparts(
-        simulator, code, hospital_code, clock.now, base_url or "http://127.0.0.1:9"
-    )
+    base_url = base_url or "http://127.0.0.1:9"
+    merchant = _merchant(simulator, code)
+    outside = counterparts(simulator, code, hospital_code, clock.now, base_url, merchant)
     return Stage(simulator, clock, outside, hospital_id, code)
 
 
+@cache
+def _merchant(simulator: Simulator, code: str) -> WeChatPay:
+    """One adapter for all stages, by the simulator's clock, which theirs move: reading a merchant's
+    keys takes longer than most tests.
+    """
+    known = Connections.read(simulator.connections(code))
+    return WeChatPay(known.wechat_pay, simulator.now)
+
+
 def counterparts(
-    simulator: Simulator, code: str, hospital_code: str, now: Callable[[], datetime], base_url: str
+    simulator: Simulator,
+    code: str,
+    hospital_code: str,
+    now: Callable[[], datetime],
+    base_url: str,
+    wechat_pay: WeChatPay | None = None,
 ) -> Counterparts:
     """Real adapters onto the simulator; ``base_url`` is where callbacks go."""
     known = Connections.read(simulator.connections(code))
     return Counterparts(
         code=hospital_code,
         now=now,
-        wechat_pay=WeChatPay(known.wechat_pay, now),
+        wechat_pay=wechat_pay or WeChatPay(known.wechat_pay, now),
         mini_program=MiniProgram(known.mini_program, now),
         sms=TencentSms(known.sms, now),
         insurance=InsuranceDesk.connect(known.insurance, now),

@@ -63,9 +63,12 @@ def make_app(
 ) -> Callable[..., Flask]:
     """An app like the one under test, with some settings changed and the probe's routes."""
 
-    @cache  # as in life: reading a merchant's key takes longer than most requests
+    @cache  # reading a merchant's key takes longer than most requests
+    def all_hospitals() -> Counterparts:
+        return counterparts(simulator, "GZ01", "", the_clock, BASE_URL)
+
     def outside(code: str) -> Counterparts:
-        return counterparts(simulator, "GZ01", code, the_clock, BASE_URL)
+        return replace(all_hospitals(), code=code)
 
     def make(**changed: Any) -> Flask:
         app = create_app(replace(told, **changed), outside, now=the_clock)

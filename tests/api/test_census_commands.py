@@ -10,13 +10,12 @@ from openpyxl import load_workbook
 
 from journeys import census
 from models.db import Session, rows
-from models.password import hashed
 from models.staff import Staff, StaffRole
 from simulator.old_cards import cards
 from tests.old_dump import Office
+from tests.people import PASSWORD, PASSWORD_HASH
 
 MAPPING = str(Path(__file__).parents[2] / "docs" / "census-mapping.yaml")
-PASSWORD = "correct horse 7 battery"
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def office(house, tmp_path):
                 hospital_id=house.hospital_id,
                 staff_no=number,
                 name="王",
-                password_hash=hashed(PASSWORD),
+                password_hash=PASSWORD_HASH,
             )
             db.add(staff)
             db.flush()

@@ -13,11 +13,19 @@ from sqlalchemy import delete, update
 
 from models.db import Session
 from models.login import TRIES, LoginGuess
+from models.password import hashed
 from models.staff import Staff
 from simulator.clients import Answer, StaffClient
 from tests.api.test_staff_login import attempt
 from tests.figures import LONG, SEED, Figures, size
 from tests.people import PASSWORD, House
+
+
+@pytest.fixture
+def house(house: House) -> House:
+    """Its passwords cost what they cost in life."""
+    house.password_hash = hashed(PASSWORD)
+    return house
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from uuid import UUID
@@ -37,7 +37,7 @@ class Clock:
     simulator: Simulator
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self.simulator.shifted)
+        return self.simulator.now()
 
     def forward(self, **by: float) -> None:
         self.simulator.shift(self.simulator.shifted + timedelta(**by).total_seconds())

@@ -1,7 +1,6 @@
 """A lone WeChat Pay, and one simulator process with a clock that it shares."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -46,4 +45,4 @@ def simulator(shared_simulator: Simulator) -> Simulator:
 @pytest.fixture
 def now(simulator: Simulator):
     """The simulator's time; ``simulator.shift`` moves both."""
-    return lambda: datetime.now(UTC) + timedelta(seconds=simulator.shifted)
+    return simulator.now
