@@ -4,27 +4,26 @@ deposit, rest (GZ-10, 19, 20).
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session as Db
 
 from journeys.counterparts import Counterparts
-from journeys.patient_scope import stay_for
+from journeys.patient_scope import asked_for, reach, stay_for
 from journeys.settlement_view import view_settlement
 from models import charges, ledger
-from models.admission import Admission, AdmissionState, took_step
-from models.db import ReadSession, Session
-from models.hospital import Hospital
+from models.admission import Admission, AdmissionState, step_of, took_step
+from models.db import ReadSession, Session, named_at_once, new_id
 from models.insurance import Encounter
 from models.ledger import AccountKind
 from models.patient import Patient
 from models.payment_order import PaymentOrder, Purpose
-from models.queue import defer
 from models.settlement import AidClaim, ClaimState, Settlement, SettlementState
+from models.settlement_sheet import Sheet
 from payments import aid_claims, closing, insurer_share, orders, settling
 from payments.collection import Payment, may_pay_by, place, wish_of
 from payments.insurance.stay import fee_lines
@@ -33,7 +32,7 @@ from policies.access import Actor, system
 from policies.digest import digest
 from policies.outcome import Declined, NoAnswer, NotNow
 from policies.packs import rules_of
-from policies.refusals import Busy, Conflict, Refused
+from policies.refusals import Busy, Conflict, NotFound, Refused
 
 TRY_AGAIN = timedelta(seconds=30)
 """When the queue goes on with a run whose counterpart was silent."""
@@ -45,28 +44,27 @@ def try_settlement(actor: Actor, outside: Counterparts, admission_id: UUID) -> d
 
     Refused DISCHARGE_NOT_ORDERED before the order; Busy when the platform is silent.
     """
+    known = _look_up(actor, admission_id)
+    if known["run_state"] not in {None, SettlementState.TRIAL}:
+        return view_settlement(actor, admission_id)
+    if known["state"] != AdmissionState.LEAVING:
+        raise Refused("DISCHARGE_NOT_ORDERED")
     with ReadSession() as db:
-        stay = stay_for(db, actor, admission_id, "OWN")
-        run = Settlement.alive(db, stay.id)
-        if run and run.state != SettlementState.TRIAL:
-            return view_settlement(actor, admission_id)
-        if stay.state != AdmissionState.LEAVING:
-            raise Refused("DISCHARGE_NOT_ORDERED")
-        encounter = Encounter.active(db, stay.id)
-        lines = fee_lines(db, stay.id)
-        wants_aid = aid_claims.claims_aid(db, stay)
-        id_no = db.get_one(Patient, stay.patient_id).id_no if wants_aid else ""
+        lines = fee_lines(db, admission_id)
     total = sum(line.amount_fen for line in lines)
     amounts: dict[str, Any] = {"total": total, "cash": total}
-    if encounter:
-        outside.insurance.upload(encounter.id, lines, actor)
-        amounts = asdict(outside.insurance.trial(encounter.id, actor))
-    estimate = (
-        aid_claims.estimate(outside.medical_aid, id_no, amounts["cash"]) if wants_aid else None
-    )
-    facts = _Trial(total, encounter is not None, amounts, estimate)
+    encounter_id, estimate = known["encounter_id"], None
+    if encounter_id:
+        outside.insurance.upload(encounter_id, lines, actor)
+        amounts = asdict(outside.insurance.trial(encounter_id, actor))
+    if aid_claims.claims_aid(known["identities"], known["aid_agency"]):
+        patient = Patient(id=known["patient_id"], id_no_sealed=known["id_no_sealed"])
+        estimate = aid_claims.estimate(outside.medical_aid, patient.id_no, amounts["cash"])
     with Session.begin() as db:
-        _keep_trial(db, stay_for(db, actor, admission_id, "OWN", lock=True), facts, outside.now())
+        sheet = _held(db, actor, admission_id)
+        if sheet.found is None or sheet.found.state == SettlementState.TRIAL:  # nobody agreed yet
+            _keep_trial(sheet, total, encounter_id is not None, amounts, estimate, outside.now())
+            sheet.write(db)
     return view_settlement(actor, admission_id)
 
 
@@ -86,24 +84,24 @@ def settle_discharge(
     """
     stamp = Stamp(actor.name, outside.now())
     with Session.begin() as db:
-        stay = stay_for(db, actor, admission_id, "OWN", lock=True)
-        run = Settlement.alive(db, stay.id)
+        sheet = _held(db, actor, admission_id)
+        run = sheet.found
         if run is None:
             raise Refused("TRIAL_FIRST")
         if run.trial_digest != agreed:
             raise Conflict("TRIAL_CHANGED")
         if run.state == SettlementState.TRIAL:
-            if stay.state != AdmissionState.LEAVING:
+            if sheet.stay.state != AdmissionState.LEAVING:
                 raise Refused("DISCHARGE_NOT_ORDERED")
-            if charges.total_fen(db, stay.id) != run.total_fen:
+            if charges.total_fen(db, sheet.stay.id) != run.total_fen:
                 raise Conflict("TRIAL_CHANGED")
             run.confirmed_by, run.confirmed_at = stamp.by, stamp.at
             run.signature_sha256 = signature_sha256
-            run.rule_pack = rules_of(db.get_one(Hospital, stay.hospital_id).rule_packs).version
-            run.move(db, SettlementState.CONFIRMED, at=stamp.at, by=stamp.by)
-            took_step(db, stay, actor, "settlement", stamp.at, round=run.round)
-            _go_on_later(db, stay, stamp.at)
-    advance(actor, outside, admission_id)
+            run.rule_pack = rules_of(sheet.rule_packs).version
+            sheet.move(run, SettlementState.CONFIRMED, at=stamp.at, by=stamp.by)
+            _took(sheet, actor, "settlement", stamp.at, round=run.round)
+            sheet.write(db)
+    _take_steps(actor, outside, run)
     return view_settlement(actor, admission_id)
 
 
@@ -139,8 +137,8 @@ def undo_settlement(
     """
     now = outside.now()
     with Session.begin() as db:
-        stay = stay_for(db, actor, admission_id, "OWN", lock=True)
-        run = Settlement.alive(db, stay.id)
+        sheet = _held(db, actor, admission_id)
+        run = sheet.found
         if run is None:
             raise Refused("NOTHING_TO_UNDO")
         if run.state == SettlementState.CONFIRMED:
@@ -149,10 +147,10 @@ def undo_settlement(
         if run.state == SettlementState.TRIAL:
             there = SettlementState.UNDONE
         if run.state != SettlementState.UNDOING:
-            run.move(db, there, at=now, by=actor.name, why=reason)
-            took_step(db, stay, actor, "settlement-undo", now, reason=reason)
-            _go_on_later(db, stay, now)
-    advance(actor, outside, admission_id)
+            sheet.move(run, there, at=now, by=actor.name, why=reason)
+            _took(sheet, actor, "settlement-undo", now, reason=reason)
+            sheet.write(db)
+    _take_steps(actor, outside, run)
     return view_settlement(actor, admission_id)
 
 
@@ -162,8 +160,13 @@ def advance(actor: Actor, outside: Counterparts, admission_id: UUID) -> None:
     """
     with ReadSession() as db:
         run = Settlement.alive(db, admission_id)
+    if run:
+        _take_steps(actor, outside, run)
+
+
+def _take_steps(actor: Actor, outside: Counterparts, run: Settlement) -> None:
     before = None
-    while run and run.state != before and run.state in STEPS:
+    while run.state != before and run.state in STEPS:
         before = run.state
         try:
             run = STEPS[SettlementState(run.state)](actor, outside, run)
@@ -208,33 +211,57 @@ def open_runs(hospital_id: UUID) -> list[UUID]:
         return list(db.scalars(query))
 
 
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    total_fen: int
-    insured: bool
-    amounts: dict[str, Any]
-    aid_estimate_fen: int | None
+_KNOWN: LiteralString = """
+    SELECT stay.state, stay.identities, run.state AS run_state, encounter.id AS encounter_id,
+        aid.value AS aid_agency, patient.id AS patient_id, patient.id_no_sealed
+    FROM admission stay
+    JOIN patient ON patient.id = stay.patient_id
+    LEFT JOIN settlement run ON run.admission_id = stay.id AND run.state <> 'UNDONE'
+    LEFT JOIN insurance_encounter encounter
+        ON encounter.admission_id = stay.id AND encounter.state <> 'CANCELLED'
+    LEFT JOIN setting aid ON aid.hospital_id = stay.hospital_id AND aid.key = %(switch)s
+    WHERE stay.id = %(stay)s AND stay.hospital_id = %(hospital)s
+        AND within_reach(stay, %(patients)s::uuid[], %(wards)s::text[])
+"""
 
 
-def _keep_trial(db: Db, stay: Admission, trial: _Trial, now: datetime) -> None:
-    run = Settlement.alive(db, stay.id)
-    if run and run.state != SettlementState.TRIAL:
-        return  # somebody agreed in the meantime
-    if run is None:
-        last = Settlement.latest(db, stay.id)
-        run = Settlement(
-            hospital_id=stay.hospital_id,
-            admission_id=stay.id,
-            round=last.round + 1 if last else 1,
+def _look_up(actor: Actor, admission_id: UUID) -> dict[str, Any]:
+    """Where the stay stands before a trial; NotFound as `stay_for`."""
+    bounds = asked_for(actor, admission_id, "OWN")
+    if found := named_at_once(_KNOWN, switch=aid_claims.SWITCH, **bounds):
+        return found[0]
+    raise NotFound("ADMISSION_UNKNOWN")
+
+
+def _held(db: Db, actor: Actor, admission_id: UUID) -> Sheet:
+    """The stay and its run that is alive, locked, if this actor may settle it."""
+    bounds: Any = reach(actor, "OWN")
+    return Sheet.held(db, admission_id, hospital=actor.hospital_id, **bounds)
+
+
+def _keep_trial(
+    sheet: Sheet,
+    total_fen: int,
+    insured: bool,
+    amounts: dict[str, Any],
+    aid_estimate_fen: int | None,
+    now: datetime,
+) -> None:
+    if sheet.found is None:
+        sheet.found = Settlement(
+            id=new_id(),
+            hospital_id=sheet.stay.hospital_id,
+            admission_id=sheet.stay.id,
+            round=sheet.rounds + 1,
             state=SettlementState.TRIAL,
             opened_at=now,
         )
-        db.add(run)
-    run.total_fen = trial.total_fen
-    run.insured = trial.insured
-    run.trial = trial.amounts
-    run.aid_estimate_fen = trial.aid_estimate_fen
-    run.trial_digest = digest(trial.total_fen, trial.amounts, trial.aid_estimate_fen)
+    run = sheet.found
+    run.total_fen = total_fen
+    run.insured = insured
+    run.trial = amounts
+    run.aid_estimate_fen = aid_estimate_fen
+    run.trial_digest = digest(total_fen, amounts, aid_estimate_fen)
 
 
 def _ask_insurer(actor: Actor, outside: Counterparts, run: Settlement) -> Settlement:
@@ -242,43 +269,38 @@ def _ask_insurer(actor: Actor, outside: Counterparts, run: Settlement) -> Settle
 
 
 def _ask_aid(actor: Actor, outside: Counterparts, run: Settlement) -> Settlement:
+    """Where nobody is asked, the books follow in the same transaction."""
     stamp = Stamp(actor.name, outside.now())
     with Session.begin() as db:
-        run = Settlement.locked(db, run.id)
-        stay = db.get_one(Admission, run.admission_id)
-        claim = aid_claims.open_claim(db, run, stay, stamp)
+        sheet = Sheet.held(db, run.admission_id, run.id)
+        claim = None
+        if sheet.run.state == SettlementState.INSURED:
+            claim = aid_claims.open_claim(db, sheet, stamp)
         if not (claim and claim.state == ClaimState.ASKED):
-            return _aid_is_known(db, run, stamp)
+            return _booked(db, sheet, stamp)
     aid_claims.ask(outside.medical_aid, outside.now, claim.id)
-    with Session.begin() as db:
-        return _aid_is_known(db, Settlement.locked(db, run.id), stamp)
-
-
-def _aid_is_known(db: Db, run: Settlement, stamp: Stamp) -> Settlement:
-    if run.state == SettlementState.INSURED:
-        run.move(db, SettlementState.CLAIMED, at=stamp.at, by=stamp.by)
-    return run
+    return _book(actor, outside, run)
 
 
 def _book(actor: Actor, outside: Counterparts, run: Settlement) -> Settlement:
     stamp = Stamp(actor.name, outside.now())
     with Session.begin() as db:
-        stay = db.get_one(Admission, run.admission_id, with_for_update=True)
-        run = Settlement.locked(db, run.id)
-        if run.state == SettlementState.CLAIMED:
-            settling.book_bill(db, run, AidClaim.of(db, run.id), stamp)
-            run.move(db, SettlementState.DUE, at=stamp.at, by=stamp.by)
-            closing.balance(db, stay, run, stamp)
-    return run
+        return _booked(db, Sheet.held(db, run.admission_id, run.id), stamp)
 
 
-def _take_payment(actor: Actor, outside: Counterparts, run: Settlement) -> Settlement:
-    stamp = Stamp(actor.name, outside.now())
-    with Session.begin() as db:
-        stay = db.get_one(Admission, run.admission_id, with_for_update=True)
-        run = Settlement.locked(db, run.id)
-        if run.state == SettlementState.DUE:
-            closing.balance(db, stay, run, stamp)
+def _booked(db: Db, sheet: Sheet, stamp: Stamp) -> Settlement:
+    """Write down what follows without asking anybody: the aid agency was asked, the bill is in the
+    books, the deposit pays it as far as it goes.
+    """
+    run = sheet.run
+    if run.state == SettlementState.INSURED:
+        sheet.move(run, SettlementState.CLAIMED, at=stamp.at, by=stamp.by)
+    if run.state == SettlementState.CLAIMED:
+        settling.book_bill(sheet, stamp)
+        sheet.move(run, SettlementState.DUE, at=stamp.at, by=stamp.by)
+    if run.state == SettlementState.DUE:
+        closing.balance(db, sheet, stamp)
+        sheet.write(db)
     return run
 
 
@@ -298,17 +320,18 @@ def _take_back(actor: Actor, outside: Counterparts, run: Settlement) -> Settleme
         outside.insurance.undo_settlement(encounter.id, actor, reopen_stay=True)
     stamp = Stamp(actor.name, outside.now())
     with Session.begin() as db:
-        stay = db.get_one(Admission, run.admission_id, with_for_update=True)
-        run = Settlement.locked(db, run.id)
+        sheet = Sheet.held(db, run.admission_id, run.id)
+        run = sheet.run
         if run.state != SettlementState.UNDOING:
             return run
         claim = AidClaim.locked(db, claim.id) if claim else None
         settling.unbook(db, run, claim, stamp)
         if claim and claim.state != ClaimState.WITHDRAWN:
             claim.move(db, ClaimState.WITHDRAWN, at=stamp.at, by=stamp.by)
-        run.move(db, SettlementState.UNDONE, at=stamp.at, by=stamp.by)
-        if stay.state == AdmissionState.SETTLED:
-            stay.move(db, AdmissionState.LEAVING, at=stamp.at, by=stamp.by)
+        sheet.move(run, SettlementState.UNDONE, at=stamp.at, by=stamp.by)
+        if sheet.stay.state == AdmissionState.SETTLED:
+            sheet.move(sheet.stay, AdmissionState.LEAVING, at=stamp.at, by=stamp.by)
+        sheet.write(db)
     return run
 
 
@@ -316,7 +339,7 @@ STEPS: dict[SettlementState, Callable[[Actor, Counterparts, Settlement], Settlem
     SettlementState.CONFIRMED: _ask_insurer,
     SettlementState.INSURED: _ask_aid,
     SettlementState.CLAIMED: _book,
-    SettlementState.DUE: _take_payment,
+    SettlementState.DUE: _book,
     SettlementState.UNDOING: _take_back,
 }
 """What is done next in each state, and the run as it stands then; in the others it is nobody's
@@ -343,12 +366,7 @@ def _due_order(
     return order
 
 
-def _go_on_later(db: Db, stay: Admission, now: datetime) -> None:
-    """If this process dies on the way, the queue goes on."""
-    defer(
-        db,
-        "advance_settlement",
-        hospital_id=str(stay.hospital_id),
-        admission_id=str(stay.id),
-        at=now + TRY_AGAIN,
-    )
+def _took(sheet: Sheet, actor: Actor, step: str, at: datetime, **facts: Any) -> None:
+    """Leave the step in the stay's trail; if this process dies on the way, the queue goes on."""
+    sheet.steps.append(step_of(sheet.stay.id, actor, step, at, **facts))
+    sheet.go_on_at = at + TRY_AGAIN

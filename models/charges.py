@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy import Sequence as SqlSequence
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.db import Base, Moment, named_at_once, new_id
+from models.db import Base, Moment, named_at_once, new_id, within
 from policies.charges import Charge
 from policies.refusals import Conflict
 
@@ -185,7 +185,15 @@ def make_months(db: Session, first: date, months: int) -> int:
     return int(db.scalar(select(func.make_charge_months(first, months))) or 0)
 
 
+_TOTAL: LiteralString = """
+    SELECT coalesce(sum(line.amount_fen), 0)::bigint AS fen FROM charge_line line
+    WHERE line.admission_id = %(stay)s
+        AND line.occurred_on >= coalesce(
+            (SELECT first_charged_on FROM admission WHERE id = %(stay)s), '-infinity')
+"""
+
+
 def total_fen(db: Session, admission_id: UUID) -> int:
     """What the stay cost so far, in fen, reversals taken off."""
-    query = select(func.sum(ChargeLine.amount_fen)).where(ChargeLine.admission_id == admission_id)
-    return int(db.scalar(query) or 0)
+    (row,) = within(db, _TOTAL, stay=admission_id)
+    return int(row["fen"])

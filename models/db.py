@@ -4,7 +4,9 @@ waits inside either.
 
 import select
 import threading
-from typing import Any, LiteralString
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any, LiteralString, Self
 from uuid import UUID
 from weakref import WeakSet
 
@@ -12,7 +14,16 @@ import psycopg
 import uuid_utils.compat
 from psycopg.abc import Params
 from psycopg.rows import RowFactory, dict_row, tuple_row
-from sqlalchemy import BigInteger, Connection, Engine, MetaData, create_engine, event, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    MetaData,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PgUUID
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
@@ -53,8 +64,37 @@ class Base(DeclarativeBase):
     }
 
     def as_row(self) -> dict[str, Any]:
-        """Its columns, for a function of the database that writes it down."""
-        return {column.key: getattr(self, column.key) for column in self.__table__.columns}
+        """Its columns, for a function of the database that writes it down; what was not said is
+        what the table's default says.
+        """
+        return {column.key: _said(self, column) for column in self.__table__.columns}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Self:
+        """Such a row as PostgreSQL wrote it in JSON; it belongs to no session."""
+        return cls(**{key: _read(cls.__table__.columns[key], value) for key, value in row.items()})
+
+
+def _said(entity: Base, column: ColumnElement[Any]) -> Any:
+    value = getattr(entity, column.key or "")
+    default: Any = getattr(column, "default", None)
+    if value is not None or default is None:
+        return value
+    return default.arg(None) if default.is_callable else default.arg
+
+
+_OF_JSON: dict[type, Callable[[Any], Any]] = {
+    UUID: UUID,
+    datetime: datetime.fromisoformat,
+    date: date.fromisoformat,
+    bytes: lambda text: bytes.fromhex(text.removeprefix("\\x")),
+}
+"""What JSON has no words for."""
+
+
+def _read(column: ColumnElement[Any], value: Any) -> Any:
+    read = _OF_JSON.get(column.type.python_type)
+    return read(value) if read and value is not None else value
 
 
 class TransactionOpen(AssertionError):
@@ -151,7 +191,10 @@ def _at_once(sql: LiteralString, values: Params, row: RowFactory[Any]) -> list[A
 
 
 def within(db: SqlSession, sql: LiteralString, **values: Any) -> list[dict[str, Any]]:
-    """As ``named_at_once``, in the transaction of this session."""
+    """As ``named_at_once``, in the transaction of this session, after what the session has to
+    write.
+    """
+    db.flush()
     driver: Any = db.connection().connection.driver_connection
     try:
         return list(driver.cursor(row_factory=dict_row).execute(sql, values).fetchall())

@@ -80,6 +80,11 @@ def setting(db: Session, hospital_id: UUID, key: str) -> str:
     found = db.scalar(
         select(Setting.value).where(Setting.hospital_id == hospital_id, Setting.key == key)
     )
+    return decided(key, found)
+
+
+def decided(key: str, found: str | None) -> str:
+    """The same, when the value, or that there is none, was already read."""
     if found is not None:
         return found
     return (KNOWN[key].default if key in KNOWN else None) or ""

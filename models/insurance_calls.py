@@ -26,15 +26,18 @@ class FeeSent:
 
 
 @dataclass(frozen=True, slots=True)
-class AtPlatform:
-    """What of a stay surely lies at the platform, in fen, and whose it is.
+class Held:
+    """An encounter under its lock, whether a call holds it, whose it is, and by our own books how
+    many lines of it surely lie at the platform, for how much.
 
     ``parts``: the four of I6 over all lines; None when a line came without a verdict.
     """
 
+    stay: Encounter
+    taken: bool
     lines: int
     fen: int
-    parts: tuple[int, int, int, int] | None
+    parts: tuple[int, ...] | None
     patient: Patient = field(repr=False)
 
 
@@ -53,44 +56,29 @@ class Change:
     withdrawn: bool = False
 
 
-def hold(db: Session, encounter_id: UUID) -> tuple[Encounter, bool]:
-    """The encounter, read under its lock, and whether a call holds it; NotFound
+def hold(db: Session, encounter_id: UUID) -> Held:
+    """The encounter, read under its lock, and what is known beside it; NotFound
     INSURANCE_ENCOUNTER_UNKNOWN. It belongs to no session: only ``answered`` changes it.
     """
     found = within(
-        db, "SELECT (h.encounter).*, h.taken FROM insurance_hold(%(id)s) AS h", id=encounter_id
+        db,
+        "SELECT (h.encounter).*, h.taken, h.lines, h.fen, h.parts, h.name_sealed, h.id_no_sealed"
+        " FROM insurance_hold(%(id)s) AS h",
+        id=encounter_id,
     )
     if not found:
         raise NotFound("INSURANCE_ENCOUNTER_UNKNOWN")
-    taken = found[0].pop("taken")
-    return Encounter(**found[0]), taken
-
-
-def at_platform(db: Session, stay: Encounter) -> AtPlatform:
-    """Our own books about what the platform was told of a stay."""
-    (found,) = within(
-        db,
-        """
-        SELECT count(f.id) AS lines, coalesce(sum(f.amount_fen), 0)::bigint AS fen,
-            bool_and(f.verdict ? 'in_scope') IS NOT false AS whole,
-            coalesce(sum((f.verdict ->> 'own_expense')::bigint), 0)::bigint AS own_expense,
-            coalesce(sum((f.verdict ->> 'over_limit')::bigint), 0)::bigint AS over_limit,
-            coalesce(sum((f.verdict ->> 'first_share')::bigint), 0)::bigint AS first_share,
-            coalesce(sum((f.verdict ->> 'in_scope')::bigint), 0)::bigint AS in_scope,
-            p.name_sealed, p.id_no_sealed
-        FROM patient p
-        LEFT JOIN insurance_uploaded_fee f ON f.encounter_id = %(stay)s AND f.state = 'UPLOADED'
-        WHERE p.id = %(patient)s
-        GROUP BY p.id
-        """,
-        stay=stay.id,
-        patient=stay.patient_id,
+    (row,) = found
+    taken, lines, fen, parts = (row.pop(name) for name in ("taken", "lines", "fen", "parts"))
+    sealed = {name: row.pop(name) for name in ("name_sealed", "id_no_sealed")}
+    return Held(
+        stay=Encounter(**row),
+        taken=taken,
+        lines=lines,
+        fen=fen,
+        parts=parts and tuple(parts),
+        patient=Patient(id=row["patient_id"], **sealed),
     )
-    sums = (found["own_expense"], found["over_limit"], found["first_share"], found["in_scope"])
-    person = Patient(
-        id=stay.patient_id, name_sealed=found["name_sealed"], id_no_sealed=found["id_no_sealed"]
-    )
-    return AtPlatform(found["lines"], found["fen"], sums if found["whole"] else None, person)
 
 
 def claim(

@@ -186,7 +186,7 @@ class Finding:
     found_fen: int
 
 
-_REFUSALS: dict[str, type[Refusal]] = {
+REFUSALS: dict[str, type[Refusal]] = {
     "BALANCE_TOO_LOW": Refused,
     "LOTS_CHANGED": Conflict,
     "LOT_UNKNOWN": NotFound,
@@ -360,7 +360,7 @@ def prove(db: Session, hospital_id: UUID) -> list[Finding]:
 def _ask(db: Session, function: TextClause, said: dict[str, Any]) -> UUID:
     answer = db.execute(function, {"said": json.dumps(said)}).scalar_one()
     if code := answer.get("refused"):
-        raise _REFUSALS[code](code)
+        raise REFUSALS[code](code)
     return UUID(answer["id"])
 
 

@@ -1,12 +1,13 @@
 """Stored money in lots, one a top-up: "which top-up is still unused" always has an answer."""
 
 from datetime import datetime
+from typing import LiteralString
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, Text, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.db import Base, Moment, new_id
+from models.db import Base, Moment, new_id, within
 from policies.lots import Lot
 
 
@@ -72,8 +73,7 @@ class LotUse(Base):
     amount_fen: Mapped[int]
 
 
-_OPEN = text(
-    """
+_OPEN: LiteralString = """
     SELECT l.id, l.channel, l.channel_transaction, l.order_id, l.paid_at, l.amount_fen,
            l.amount_fen - l.spent_fen - l.refunded_fen AS remaining_fen, l.paid_fen,
            coalesce(whole.parts, l.parts) AS parts,
@@ -86,14 +86,13 @@ _OPEN = text(
         WHERE w.hospital_id = l.hospital_id AND w.channel = l.channel
           AND w.channel_transaction = l.channel_transaction
     ) whole ON true
-    WHERE a.hospital_id = :hospital_id AND a.kind = :kind AND a.owner = :owner
+    WHERE a.hospital_id = %(hospital_id)s AND a.kind = %(kind)s AND a.owner = %(owner)s
       AND l.spent_fen + l.refunded_fen < l.amount_fen
     ORDER BY l.paid_at, l.id
-    """
-)
+"""
 
 
 def open_lots(db: Session, hospital_id: UUID, kind: str, owner: str) -> list[Lot]:
     """The lots of an account that still hold money, oldest payment first."""
-    found = db.execute(_OPEN, {"hospital_id": hospital_id, "kind": kind, "owner": owner})
-    return [Lot(**row) for row in found.mappings()]
+    found = within(db, _OPEN, hospital_id=hospital_id, kind=kind, owner=owner)
+    return [Lot(**row) for row in found]

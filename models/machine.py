@@ -58,6 +58,14 @@ class Machine:
         db.add(StateMove(**self.drawn(there, at=at, by=by, why=why)))
         self.state = there
 
+    def goes(self, there: str, *, at: datetime, by: str, why: str = "") -> dict[str, Any]:
+        """Change the state of an entity that belongs to no session; the row of the move, for the
+        function of the database that writes both down.
+        """
+        move = self.drawn(there, at=at, by=by, why=why)
+        self.state = there
+        return move
+
     def drawn(self, there: str, *, at: datetime, by: str, why: str = "") -> dict[str, Any]:
         """The row of a move from here, for a function of the database that makes it; ForbiddenMove
         for what is not drawn.

@@ -57,6 +57,11 @@ def defer(
         raise failed("defer", wrapped.__cause__) from wrapped
 
 
+def queue_time(at: datetime) -> datetime:
+    """Our moment by the queue's clock, for a function of the database that queues a job."""
+    return at - _clock_shift
+
+
 def _configured(
     db: Session,
     task: str,
@@ -75,6 +80,6 @@ def _configured(
         lock=lock,
         queueing_lock=once,
         priority=priority,
-        schedule_at=at and at - _clock_shift,
+        schedule_at=at and queue_time(at),
         connection=db.connection().connection.driver_connection,
     )

@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session as Db
 
 from models.admission import Admission
 from models.db import ReadSession, Session
-from models.hospital import setting
+from models.hospital import decided
 from models.patient import Patient
 from models.settlement import AidClaim, ClaimState, Settlement, SettlementState
+from models.settlement_sheet import Sheet
 from payments import closing, settling
 from payments.agencies.medical_aid import AidAnswer, MedicalAid
 from payments.settling import AID_AGENCY, Stamp
@@ -21,13 +22,14 @@ from policies.aid import may_claim_aid
 from policies.money import yuan
 from policies.outcome import Declined, NoAnswer, NotNow
 
+SWITCH = "payers.medical_aid_agency"
 
-def claims_aid(db: Db, stay: Admission) -> bool:
-    """Whether this stay's personal share is put to the agency: the payer is switched on and the
-    group is one of its.
+
+def claims_aid(identities: list[str], agency: str | None) -> bool:
+    """Whether a personal share is put to the agency: the payer is switched on (``agency``: what the
+    hospital set) and the patient's group is one of its.
     """
-    switched_on = setting(db, stay.hospital_id, "payers.medical_aid_agency") == "on"
-    return switched_on and may_claim_aid(stay.identities)
+    return decided(SWITCH, agency) == "on" and may_claim_aid(identities)
 
 
 def estimate(agency: MedicalAid, id_no: str, personal_fen: int) -> int | None:
@@ -38,15 +40,17 @@ def estimate(agency: MedicalAid, id_no: str, personal_fen: int) -> int | None:
         return None
 
 
-def open_claim(db: Db, run: Settlement, stay: Admission, stamp: Stamp) -> AidClaim | None:
+def open_claim(db: Db, sheet: Sheet, stamp: Stamp) -> AidClaim | None:
     """The run's claim, written before anyone is asked; None where nothing is to be claimed.
 
     Until the decision the patient is charged only what is certain: the estimate, or the whole
     personal share where there is none, waits for the agency.
     """
+    run = sheet.run
     cash = int((run.amounts or {})["cash"])
-    if (claim := AidClaim.of(db, run.id)) or not cash or not claims_aid(db, stay):
-        return claim
+    wanted = cash and claims_aid(sheet.stay.identities, sheet.aid_agency)
+    if sheet.claim or not wanted:
+        return sheet.claim
     expected = cash if run.aid_estimate_fen is None else min(cash, run.aid_estimate_fen)
     claim = AidClaim(
         hospital_id=run.hospital_id,
@@ -59,6 +63,7 @@ def open_claim(db: Db, run: Settlement, stay: Admission, stamp: Stamp) -> AidCla
     db.add(claim)
     db.flush()
     claim.start(db, at=stamp.at, by=stamp.by)
+    sheet.claim = claim
     return claim
 
 
@@ -94,9 +99,8 @@ def open_claims(hospital_id: UUID) -> list[UUID]:
 def _record(run: Settlement, claim_id: UUID, answer: AidAnswer, now: datetime) -> None:
     stamp = Stamp("medical-aid", now)
     with Session.begin() as db:
-        stay = db.get_one(Admission, run.admission_id, with_for_update=True)
-        run = Settlement.locked(db, run.id)
-        claim = AidClaim.locked(db, claim_id)
+        sheet = Sheet.held(db, run.admission_id, run.id)
+        claim = sheet.claim = AidClaim.locked(db, claim_id)
         if answer.state not in AidClaim.MOVES[ClaimState(claim.state)]:
             return
         claim.move(db, answer.state, at=stamp.at, by=stamp.by)
@@ -105,11 +109,13 @@ def _record(run: Settlement, claim_id: UUID, answer: AidAnswer, now: datetime) -
         approved = answer.approved_fen if answer.state == ClaimState.APPROVED else 0
         claim.approved_fen = min(approved, claim.asked_fen)
         claim.decided_at = stamp.at
-        if run.state not in {SettlementState.DUE, SettlementState.CLOSED}:
+        if sheet.run.state not in {SettlementState.DUE, SettlementState.CLOSED}:
             return  # not booked yet: the bill will take the decision as it is
-        settling.book_aid(db, run, claim, stamp)
+        settling.book_aid(db, sheet.run, claim, stamp)
         words = {"amount": yuan(claim.approved_fen)}
-        closing.told(db, stay, "AID_DECIDED", f"aid:{claim.id}", words, stamp)
-        if run.state == SettlementState.CLOSED:
-            run.move(db, SettlementState.DUE, at=stamp.at, by=stamp.by, why=AID_AGENCY)
-        closing.balance(db, stay, run, stamp)
+        closing.told(sheet, "AID_DECIDED", f"aid:{claim.id}", words, stamp)
+        if sheet.run.state == SettlementState.CLOSED:
+            there = SettlementState.DUE
+            sheet.move(sheet.run, there, at=stamp.at, by=stamp.by, why=AID_AGENCY)
+        closing.balance(db, sheet, stamp)
+        sheet.write(db)

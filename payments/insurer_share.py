@@ -6,13 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from models.admission import Admission
-from models.db import ReadSession, Session
-from models.insurance import Encounter
-from models.patient import Patient
+from models.db import Session
 from models.settlement import Settlement, SettlementState
+from models.settlement_sheet import insured
 from payments.insurance.desk import InsuranceDesk
-from payments.insurance.stay import stay_facts
+from payments.insurance.stay import leaving
 from policies.access import Actor
 from policies.refusals import Conflict, Refused
 
@@ -37,29 +35,21 @@ def ask(
     TRIAL_CHANGED in the second case; while the outcome is unknown the run stays CONFIRMED.
     """
     amounts: dict[str, Any] = {"total": run.total_fen, "cash": run.total_fen}
-    with ReadSession() as db:
-        stay = db.get_one(Admission, run.admission_id)
-        patient = db.get_one(Patient, stay.patient_id)
-        encounter = Encounter.active(db, stay.id)
-    if run.insured and encounter:
-        facts = stay_facts(stay, patient)
+    encounter_id, facts = leaving(run.admission_id)
+    if run.insured and encounter_id:
         try:
-            settled = desk.settle(encounter.id, facts, bill_fen=run.total_fen, by=actor)
+            settled = desk.settle(encounter_id, facts, bill_fen=run.total_fen, by=actor)
         except Refused as no:
             if no.code in CLEAR_NOES:
                 _back_to_trial(run.id, now(), no.code)
             raise
         amounts = asdict(settled)
         if settled.cash > run.trial["cash"]:
-            desk.undo_settlement(encounter.id, actor, reopen_stay=True)
+            desk.undo_settlement(encounter_id, actor, reopen_stay=True)
             _back_to_trial(run.id, now(), "more than was agreed to")
             raise Conflict("TRIAL_CHANGED")
-    with Session.begin() as db:
-        run = Settlement.locked(db, run.id)
-        if run.state == SettlementState.CONFIRMED:  # else somebody got here first
-            run.amounts = amounts
-            run.move(db, SettlementState.INSURED, at=now(), by=actor.name)
-    return run
+    move = run.drawn(SettlementState.INSURED, at=now(), by=actor.name)
+    return insured(amounts, move)
 
 
 def _back_to_trial(run_id: UUID, now: datetime, why: str) -> None:

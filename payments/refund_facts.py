@@ -1,5 +1,6 @@
 """What the refund planner must know before it plans: the hospital's routes, and who is paid."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -27,8 +28,12 @@ def routes_of(db: Db, hospital_id: UUID) -> Routes:
     """What this hospital decided about its routes, or the defaults."""
     of_refunds = Setting.key.startswith("refund.")
     found = db.scalars(select(Setting).where(Setting.hospital_id == hospital_id, of_refunds))
-    decided = {key: known.default or "" for key, known in KNOWN.items()}
-    decided |= {setting.key: setting.value for setting in found}
+    return routes_by({setting.key: setting.value for setting in found})
+
+
+def routes_by(settings: Mapping[str, str]) -> Routes:
+    """The routes by these settings of a hospital, and the defaults where it decided nothing."""
+    decided = {key: known.default or "" for key, known in KNOWN.items()} | dict(settings)
     ways_back = {"WECHAT": WECHAT, "CARD": CARD, "CASH": CASH}
     if decided["refund.alipay_goes_back"] == "on":
         ways_back["ALIPAY"] = ALIPAY

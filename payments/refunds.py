@@ -3,13 +3,16 @@ each leg for ever.
 """
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session as Db
 
 from models import ledger
+from models.db import new_id
 from models.ledger import AccountKind, Line, Take
 from models.refund import (
     FAILED_LEGS,
@@ -22,7 +25,8 @@ from models.refund import (
 from models.work_item import close_open
 from payments.refund_facts import KnownPayee, payee_of, routes_of
 from payments.refund_legs import LIMITS, ask_at
-from policies.refund_plan import Leg, fallback, plan
+from policies.lots import Lot
+from policies.refund_plan import Leg, Routes, fallback, plan
 from policies.refund_why import Why, stored
 from policies.refusals import Conflict, Refused
 
@@ -48,14 +52,54 @@ def request(
     The same key with the same content is the same refund. Raises Refused BALANCE_TOO_LOW when the
     account does not hold so much.
     """
-    content = hashlib.sha256(f"{kind}|{owner}|{amount_fen}|{reason}".encode()).hexdigest()
-    if there := _known(db, hospital_id, key, content):
+    refund = drawn_up(
+        hospital_id=hospital_id,
+        key=key,
+        reason=reason,
+        kind=kind,
+        owner=owner,
+        subject_id=subject_id,
+        patient_id=patient_id,
+        amount_fen=amount_fen,
+        by=by,
+        now=now,
+        payee_id=payee_id,
+    )
+    if there := _known(db, hospital_id, key, refund.request_hash):
         return there
     if amount_fen <= 0:
         raise Refused("AMOUNT_NOT_POSITIVE")
     if ledger.held(db, hospital_id, kind, owner) < amount_fen:
         raise Refused("BALANCE_TOO_LOW")
-    refund = Refund(
+    db.add(refund)
+    db.flush()
+    refund.start(db, at=now, by=by, why=reason)
+    lots = ledger.open_lots(db, hospital_id, kind, owner)
+    routes = routes_of(db, hospital_id)
+    movement, legs = planned(refund, lots, routes, payee_of(db, patient_id, payee_id))
+    ledger.post(db, **movement)
+    db.add_all(legs)
+    return refund
+
+
+def drawn_up(
+    *,
+    hospital_id: UUID,
+    key: str,
+    reason: str,
+    kind: AccountKind,
+    owner: str,
+    subject_id: UUID,
+    patient_id: UUID,
+    amount_fen: int,
+    by: str,
+    now: datetime,
+    payee_id: UUID | None = None,
+) -> Refund:
+    """The refund that `request` asks for, of no session yet."""
+    content = hashlib.sha256(f"{kind}|{owner}|{amount_fen}|{reason}".encode()).hexdigest()
+    return Refund(
+        id=new_id(),
         hospital_id=hospital_id,
         state=RefundState.REQUESTED,
         key=key,
@@ -70,11 +114,28 @@ def request(
         requested_by=by,
         requested_at=now,
     )
-    db.add(refund)
-    db.flush()
-    refund.start(db, at=now, by=by, why=reason)
-    _plan(db, refund, now)
-    return refund
+
+
+def planned(
+    refund: Refund, lots: Sequence[Lot], routes: Routes, payee: KnownPayee
+) -> tuple[dict[str, Any], list[RefundLeg]]:
+    """What `ledger.post` or `ledger.movement` is told of a refund from these lots, and its legs."""
+    kind, now = AccountKind(refund.account_kind), refund.requested_at
+    way = plan(lots, refund.amount_fen, now, routes, payee.facts)
+    movement = {
+        "hospital_id": refund.hospital_id,
+        "key": f"refund:{refund.id}",
+        "kind": "REFUND_REQUESTED",
+        "why": refund.reason,
+        "by": refund.requested_by,
+        "at": now,
+        "lines": [
+            Line(kind, refund.account_owner, refund.amount_fen),
+            Line(AccountKind.REFUND_IN_TRANSIT, str(refund.id), -refund.amount_fen),
+        ],
+        "takes": [Take(lot.id, fen, "REFUND") for lot, fen in way.takes],
+    }
+    return movement, [_leg(refund, leg, payee) for leg in way.legs]
 
 
 def find(db: Db, hospital_id: UUID, key: str) -> Refund | None:
@@ -175,32 +236,10 @@ def _replan(
     return fallback(amount_fen, now, routes, payee.facts, reasons, tried=tried)
 
 
-def _plan(db: Db, refund: Refund, now: datetime) -> None:
-    kind = AccountKind(refund.account_kind)
-    lots = ledger.open_lots(db, refund.hospital_id, kind, refund.account_owner)
-    routes = routes_of(db, refund.hospital_id)
-    payee = payee_of(db, refund.patient_id, refund.payee_id)
-    planned = plan(lots, refund.amount_fen, now, routes, payee.facts)
-    ledger.post(
-        db,
-        hospital_id=refund.hospital_id,
-        key=f"refund:{refund.id}",
-        kind="REFUND_REQUESTED",
-        why=refund.reason,
-        by=refund.requested_by,
-        at=now,
-        lines=[
-            Line(kind, refund.account_owner, refund.amount_fen),
-            Line(AccountKind.REFUND_IN_TRANSIT, str(refund.id), -refund.amount_fen),
-        ],
-        takes=[Take(lot.id, fen, "REFUND") for lot, fen in planned.takes],
-    )
-    db.add_all(_leg(refund, leg, payee) for leg in planned.legs)
-
-
 def _leg(refund: Refund, leg: Leg, payee: KnownPayee) -> RefundLeg:
     payment = leg.takes[0][0] if leg.closes_at else None  # its channel wants to hear its number
     return RefundLeg(
+        id=new_id(),
         hospital_id=refund.hospital_id,
         refund_id=refund.id,
         state=LegState.PLANNED,

@@ -2,20 +2,22 @@
 and all of it back.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session as Db
 
 from models import ledger
-from models.admission import Admission
 from models.ledger import AccountKind, Line, Take
 from models.refund import Refund, RefundState
 from models.settlement import AidClaim, ClaimState, Settlement
+from models.settlement_sheet import Sheet
 from payments import refunds
-from policies.lots import spend_oldest_first
+from policies.lots import Lot
 from policies.settlement import Share, Split, split
 
 HOSPITAL_PART = "HOSPITAL_PART"
@@ -33,9 +35,6 @@ PAYERS = {
     "hospital": HOSPITAL_PART,
 }
 """field of the insurer's amounts -> payer of a line; what is left is the patient's own cash."""
-
-OF_A_STAY = (AccountKind.INPATIENT_DEPOSIT, AccountKind.PATIENT_RECEIVABLE)
-"""The accounts whose owner is a stay: what is held of it, and what it owes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,81 +60,39 @@ def shares_of(run: Settlement, claim: AidClaim | None) -> list[Share]:
     return [*shares, Share(AID_AGENCY, claim.approved_fen or 0)]
 
 
-def split_now(db: Db, run: Settlement, claim: AidClaim | None) -> Split:
+def split_with(run: Settlement, claim: AidClaim | None, held_fen: int) -> Split:
     """The bill as it stands, against the deposit that is held (plus what this bill already took of
     it).
     """
-    deposit = ledger.held(db, run.hospital_id, AccountKind.INPATIENT_DEPOSIT, str(run.admission_id))
-    return split_with(run, claim, deposit)
-
-
-def split_with(run: Settlement, claim: AidClaim | None, held_fen: int) -> Split:
-    """The same, when it is known what of the deposit is held."""
     return split(run.total_fen, shares_of(run, claim), held_fen + run.applied_fen)
 
 
-def book_bill(db: Db, run: Settlement, claim: AidClaim | None, stamp: Stamp) -> None:
+def book_bill(sheet: Sheet, stamp: Stamp) -> None:
     """The whole bill becomes its payers' receivables; the personal share is the patient's debt."""
-    bill = split_now(db, run, claim)
+    run = sheet.run
+    bill = split_with(run, sheet.claim, held_fen=0)
     lines = [_share_line(share) for share in bill.shares]
     if bill.personal_fen:
         owner = str(run.admission_id)
         lines.append(Line(AccountKind.PATIENT_RECEIVABLE, owner, bill.personal_fen))
     if bill.total_fen:
         lines.append(Line(AccountKind.REVENUE, "INPATIENT", -bill.total_fen))
-        _post(db, run, "bill", "BILL", lines, stamp)
+        _draw(sheet, "bill", "BILL", lines, stamp)
     run.personal_fen = bill.personal_fen
 
 
-def apply_deposit(db: Db, run: Settlement, stamp: Stamp) -> int:
-    """Use the held deposit for what the patient still owes, oldest money first; fen that remain
-    due.
-    """
-    owner = str(run.admission_id)
-    balances = ledger.balances(db, run.hospital_id, owner, *OF_A_STAY)
-    owed = balances[AccountKind.PATIENT_RECEIVABLE]
-    held = -balances[AccountKind.INPATIENT_DEPOSIT]
-    fen = min(owed, held)
-    if fen:
-        lots = ledger.open_lots(db, run.hospital_id, AccountKind.INPATIENT_DEPOSIT, owner)
-        run.booking += 1
-        _post(
-            db,
-            run,
-            f"apply:{run.booking}",
-            "DEPOSIT_APPLIED",
-            [
-                Line(AccountKind.INPATIENT_DEPOSIT, owner, fen),
-                Line(AccountKind.PATIENT_RECEIVABLE, owner, -fen),
-            ],
-            stamp,
-            takes=[Take(lot.id, part, "SPEND") for lot, part in spend_oldest_first(lots, fen)],
-        )
-        run.applied_fen += fen
-    return owed - fen
-
-
-def return_rest(db: Db, run: Settlement, stay: Admission, stamp: Stamp, key: str) -> Refund | None:
-    """Ask for what is left of the deposit to go back along the original routes (GZ-10); another
-    person approves.
-    """
-    owner = str(stay.id)
-    rest = ledger.held(db, stay.hospital_id, AccountKind.INPATIENT_DEPOSIT, owner)
-    if not rest:
-        return None
-    return refunds.request(
-        db,
-        hospital_id=stay.hospital_id,
-        key=f"settlement:{run.id}:{key}",
-        reason="SETTLEMENT_REST",
-        kind=AccountKind.INPATIENT_DEPOSIT,
-        owner=owner,
-        subject_id=stay.id,
-        patient_id=stay.patient_id,
-        amount_fen=rest,
-        by=stamp.by,
-        now=stamp.at,
-    )
+def apply_deposit(sheet: Sheet, takes: Iterable[tuple[Lot, int]], stamp: Stamp) -> None:
+    """Pay of what the patient owes with these parts of the held deposit."""
+    run, owner = sheet.run, str(sheet.run.admission_id)
+    spent = [Take(lot.id, part, "SPEND") for lot, part in takes]
+    fen = sum(take.amount_fen for take in spent)
+    run.booking += 1
+    run.applied_fen += fen
+    lines = [
+        Line(AccountKind.INPATIENT_DEPOSIT, owner, fen),
+        Line(AccountKind.PATIENT_RECEIVABLE, owner, -fen),
+    ]
+    _draw(sheet, f"apply:{run.booking}", "DEPOSIT_APPLIED", lines, stamp, spent)
 
 
 def book_aid(db: Db, run: Settlement, claim: AidClaim, stamp: Stamp) -> None:
@@ -148,17 +105,11 @@ def book_aid(db: Db, run: Settlement, claim: AidClaim, stamp: Stamp) -> None:
     unapply(db, run, stamp, "aid")
     more = (claim.approved_fen or 0) - claim.expected_fen
     if more:
-        _post(
-            db,
-            run,
-            f"aid:{claim.id}",
-            "AID_DECIDED",
-            [
-                Line(AccountKind.FUND_RECEIVABLE, AID_AGENCY, more),
-                Line(AccountKind.PATIENT_RECEIVABLE, str(run.admission_id), -more),
-            ],
-            stamp,
-        )
+        lines = [
+            Line(AccountKind.FUND_RECEIVABLE, AID_AGENCY, more),
+            Line(AccountKind.PATIENT_RECEIVABLE, str(run.admission_id), -more),
+        ]
+        ledger.post(db, **_said(run, f"aid:{claim.id}", "AID_DECIDED", lines, stamp))
     run.personal_fen = (run.personal_fen or 0) - more
 
 
@@ -206,26 +157,23 @@ def _share_line(share: Share) -> Line:
     return Line(AccountKind.FUND_RECEIVABLE, share.payer, share.amount_fen)
 
 
-def _post(
-    db: Db,
-    run: Settlement,
-    step: str,
-    kind: str,
-    lines: list[Line],
-    stamp: Stamp,
-    takes: list[Take] | None = None,
-) -> UUID:
-    return ledger.post(
-        db,
-        hospital_id=run.hospital_id,
-        key=f"settlement:{run.id}:{step}",
-        kind=kind,
-        why=f"settlement round {run.round}",
-        by=stamp.by,
-        at=stamp.at,
-        lines=lines,
-        takes=takes or [],
-    )
+def _draw(
+    sheet: Sheet, step: str, kind: str, lines: list[Line], stamp: Stamp, takes: Iterable[Take] = ()
+) -> None:
+    said = _said(sheet.run, step, kind, lines, stamp)
+    sheet.movements.append(ledger.movement(**said, takes=takes))
+
+
+def _said(run: Settlement, step: str, kind: str, lines: list[Line], stamp: Stamp) -> dict[str, Any]:
+    return {
+        "hospital_id": run.hospital_id,
+        "key": f"settlement:{run.id}:{step}",
+        "kind": kind,
+        "why": f"settlement round {run.round}",
+        "by": stamp.by,
+        "at": stamp.at,
+        "lines": lines,
+    }
 
 
 def _reverse(db: Db, run: Settlement, transaction: UUID, key: str, why: str, stamp: Stamp) -> None:

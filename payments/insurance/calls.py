@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session as SqlSession
 from config import SHANGHAI, today
 from models.db import ReadSession, Session, new_id
 from models.insurance import CallState, Encounter, InsuranceCall, SignIn
-from models.insurance_calls import Change, FeeSent, answered, claim, ended, hold
+from models.insurance_calls import Change, FeeSent, Held, answered, claim, ended, hold
 from models.sealing import fingerprint
 from payments.insurance import codec
 from payments.insurance.amounts import AmountsDisagree
@@ -42,9 +42,13 @@ class Question:
     wanted: ClassVar[frozenset[str]]
     holds: ClassVar[bool] = True
 
-    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
-        """The input, made under the encounter's lock; may refuse, and then nothing happens."""
+    def nodes(self, db: SqlSession, held: Held) -> Mapping[str, Any]:
+        """What is said, made under the encounter's lock; may refuse, and then nothing happens."""
         raise NotImplementedError
+
+    def input(self, db: SqlSession, held: Held) -> Row:
+        """The same in the platform's own form."""
+        return codec.build(self.infno, **self.nodes(db, held))
 
     def fees(self) -> list[FeeSent]:
         """The lines that are stored with the claim."""
@@ -82,10 +86,11 @@ class Calls:
         """
         sign_no = self._sign_no(by)
         with Session.begin() as db:
-            stay, taken = self.encounter(db, encounter_id, by)
-            if taken or stay.state not in question.wanted:
+            held = self.held(db, encounter_id, by)
+            stay = held.stay
+            if held.taken or stay.state not in question.wanted:
                 raise Occupied("INSURANCE_CALL_OPEN")
-            given = codec.build(question.infno, **question.nodes(db, stay))
+            given = question.input(db, held)
             call = self._drawn_up(question.infno, given, by, stay.id, holds=question.holds)
             claim(db, call, call.begun(at=call.asked_at, by=by.name), question.fees())
         request = self._request(call, given, by, stay.insuplc_admdvs, sign_no)
@@ -130,14 +135,12 @@ class Calls:
         self._end(call, CallState.SUCCEEDED, by, Change(), at=self.now(), refmsgid=refmsgid)
         return dict(found)
 
-    def encounter(self, db: SqlSession, encounter_id: UUID, by: Actor) -> tuple[Encounter, bool]:
-        """The encounter, locked, if it is this actor's hospital's, and whether a call holds it;
-        NotFound otherwise.
-        """
-        stay, taken = hold(db, encounter_id)
-        if stay.hospital_id != by.hospital_id:
+    def held(self, db: SqlSession, encounter_id: UUID, by: Actor) -> Held:
+        """The encounter, locked, if it is this actor's hospital's; NotFound otherwise."""
+        held = hold(db, encounter_id)
+        if held.stay.hospital_id != by.hospital_id:
             raise NotFound("INSURANCE_ENCOUNTER_UNKNOWN")
-        return stay, taken
+        return held
 
     def is_stale(self, call: InsuranceCall) -> bool:
         """Whether whoever asked must have died: nobody waits that long for an answer."""
@@ -159,7 +162,7 @@ class Calls:
         if call.encounter_id is None:
             raise ValueError("only a call about a stay can be resolved")
         with Session.begin() as db:
-            stay, _ = self.encounter(db, call.encounter_id, by)
+            stay = self.held(db, call.encounter_id, by).stay
             row = InsuranceCall.locked(db, call.id)
             if there not in row.MOVES[row.state]:
                 return row.state

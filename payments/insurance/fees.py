@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session as SqlSession
 
 from models.db import ReadSession
 from models.insurance import Encounter, EncounterState, UploadedFee
-from models.insurance_calls import Change, FeeSent
+from models.insurance_calls import Change, FeeSent, Held
 from payments.insurance import codec, lost, recover
 from payments.insurance.amounts import AmountsDisagree, check_lines, fen, yuan
 from payments.insurance.calls import Calls, Occupied, Question
@@ -43,7 +43,9 @@ class _Batch(Question):
         self._lines, self._profile = lines, profile
         self._taken: list[FeeSent] = []
 
-    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
+    def input(self, db: SqlSession, held: Held) -> Row:
+        """Each row is put into the platform's form once: its size decides whether it still fits."""
+        stay = held.stay
         sent = UploadedFee.sent(db, stay.id)
         self.whole_fen = sum(line["amount_fen"] for line in sent)
         serials = {line["line"]: line["serial"] for line in sent}
@@ -59,8 +61,8 @@ class _Batch(Question):
         rows: list[Row] = []
         size = _ENVELOPE_OF_LINES
         for serial, line in enumerate(left, stay.fee_serial + 1):
-            row = _row(line, serial, stay, serials)
-            size += len(canonical(codec.build("2301", feedetail=[row]))) - _ENVELOPE_OF_LINES + 1
+            (row,) = codec.build("2301", feedetail=[_row(line, serial, stay, serials)])["feedetail"]
+            size += len(canonical(row)) + 1
             full = len(rows) == self._profile.batch_lines or size > self._profile.input_chars
             if rows and full:
                 break
@@ -88,7 +90,8 @@ class _Withdraw(Question):
     infno = "2302"
     wanted = _IN_THE_HOUSE
 
-    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
+    def nodes(self, db: SqlSession, held: Held) -> Mapping[str, Any]:
+        stay = held.stay
         data = {"feedetl_sn": lost.ALL_FEES, "mdtrt_id": stay.mdtrt_id, "psn_no": stay.psn_no}
         return {"data": data}
 
@@ -102,7 +105,8 @@ class _BackInTheHouse(Question):
     infno = "2405"
     wanted = frozenset({EncounterState.DISCHARGED})
 
-    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
+    def nodes(self, db: SqlSession, held: Held) -> Mapping[str, Any]:
+        stay = held.stay
         return {"data": {"mdtrt_id": stay.mdtrt_id, "psn_no": stay.psn_no}}
 
     def change(self, stay: Encounter, at: datetime, meaning: Any) -> Change:

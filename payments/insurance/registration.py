@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session as SqlSession
 
 from models.db import ReadSession, Session
 from models.insurance import Encounter, EncounterState
-from models.insurance_calls import Change
+from models.insurance_calls import Change, Held
 from payments.insurance import fees, recover
 from payments.insurance.calls import Calls, Question
 from payments.insurance.codec import Row, Unreadable
@@ -32,7 +32,8 @@ class _Benefits(Question):
     def __init__(self, facts: StayFacts, fixmedins_code: str) -> None:
         self._facts, self._hospital = facts, fixmedins_code
 
-    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
+    def nodes(self, db: SqlSession, held: Held) -> Mapping[str, Any]:
+        stay = held.stay
         return {
             "data": {
                 "psn_no": stay.psn_no,
@@ -51,7 +52,8 @@ class _Register(Question):
     def __init__(self, facts: StayFacts, id_no: str, area: str) -> None:
         self._facts, self._id_no, self._area = facts, id_no, area
 
-    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
+    def nodes(self, db: SqlSession, held: Held) -> Mapping[str, Any]:
+        stay = held.stay
         own = {
             "insutype": stay.insutype,
             "mdtrt_cert_no": self._id_no,
@@ -85,7 +87,8 @@ class _Change(Question):
     def __init__(self, facts: StayFacts) -> None:
         self._facts = facts
 
-    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
+    def nodes(self, db: SqlSession, held: Held) -> Mapping[str, Any]:
+        stay = held.stay
         own = {"mdtrt_id": stay.mdtrt_id, "psn_no": stay.psn_no}
         return {
             "adminfo": _stay(self._facts, stay) | own | {"ipt_otp_no": self._facts.inpatient_no},
@@ -97,7 +100,8 @@ class _Cancel(Question):
     infno = "2404"
     wanted = frozenset({EncounterState.REGISTERED})
 
-    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
+    def nodes(self, db: SqlSession, held: Held) -> Mapping[str, Any]:
+        stay = held.stay
         return {"data": {"mdtrt_id": stay.mdtrt_id, "psn_no": stay.psn_no}}
 
     def change(self, stay: Encounter, at: datetime, meaning: Any) -> Change:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session as SqlSession
 
 from models.db import ReadSession
 from models.insurance import CallState, Encounter, EncounterState, InsuranceCall
-from models.insurance_calls import AtPlatform, Change, at_platform
+from models.insurance_calls import Change, Held
 from payments.insurance import amounts, fees, recover
 from payments.insurance.amounts import AmountsDisagree, SettlementAmounts
 from payments.insurance.calls import Calls, Occupied, Question
@@ -28,15 +28,14 @@ from policies.refusals import Conflict, Refused
 class _Money(Question):
     """What 2303 and 2304 share: the same question, once as a trial and once for good."""
 
-    _there: AtPlatform
+    _held: Held
 
     def __init__(self, calls: Calls, use_account: bool) -> None:
         self._calls, self._use_account = calls, use_account
 
-    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
-        self._there = at_platform(db, stay)
-        self._check(stay)
-        person = self._there.patient
+    def nodes(self, db: SqlSession, held: Held) -> Mapping[str, Any]:
+        self._held, stay, person = held, held.stay, held.patient
+        self._check()
         data = {
             "psn_no": stay.psn_no,
             "mdtrt_cert_type": "02",
@@ -45,7 +44,7 @@ class _Money(Question):
             "certno": person.id_no,
             "psn_type": stay.psn_type,
             "psn_name": person.name,
-            "medfee_sumamt": amounts.yuan(self._there.fen),
+            "medfee_sumamt": amounts.yuan(self._held.fen),
             "psn_setlway": self._calls.profile.settle_way,
             "mdtrt_id": stay.mdtrt_id,
             "insutype": stay.insutype,
@@ -56,7 +55,7 @@ class _Money(Question):
         }
         return {"data": data}
 
-    def _check(self, stay: Encounter) -> None:
+    def _check(self) -> None:
         """Refuse what need not be asked."""
 
     def read(self, found: dict[str, Any]) -> Settled:
@@ -65,9 +64,9 @@ class _Money(Question):
         """
         head, detail = found["setlinfo"], found["setldetail"]
         read = amounts.read(head, detail, self._calls.profile.funds)
-        if read.total != self._there.fen:
-            raise AmountsDisagree("I6", read.total, self._there.fen)
-        parts = self._there.parts
+        if read.total != self._held.fen:
+            raise AmountsDisagree("I6", read.total, self._held.fen)
+        parts = self._held.parts
         disagree = parts is not None and parts != read.parts
         return Settled.of(head, replace(read, lines_disagree=disagree))
 
@@ -77,11 +76,11 @@ class _Trial(_Money):
     wanted = frozenset({EncounterState.REGISTERED, EncounterState.DISCHARGED})
     holds = False
 
-    def _check(self, stay: Encounter) -> None:
-        early = stay.state != EncounterState.DISCHARGED
+    def _check(self) -> None:
+        early = self._held.stay.state != EncounterState.DISCHARGED
         if self._calls.profile.trial_needs_discharge and early:
             raise Refused("INSURANCE_TRIAL_NEEDS_DISCHARGE")
-        if not self._there.lines:
+        if not self._held.lines:
             raise Refused("INSURANCE_NOTHING_UPLOADED")
 
     def change(self, stay: Encounter, at: datetime, meaning: Settled) -> Change:
@@ -95,8 +94,9 @@ class _Discharge(Question):
     def __init__(self, facts: StayFacts, bill_fen: int) -> None:
         self._facts, self._bill_fen = facts, bill_fen
 
-    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
-        _all_uploaded(at_platform(db, stay), self._bill_fen)
+    def nodes(self, db: SqlSession, held: Held) -> Mapping[str, Any]:
+        stay = held.stay
+        _all_uploaded(held, self._bill_fen)
         facts = self._facts
         own = {"mdtrt_id": stay.mdtrt_id, "psn_no": stay.psn_no}
         leaving = {
@@ -125,8 +125,8 @@ class _Settle(_Money):
         super().__init__(calls, use_account)
         self._bill_fen = bill_fen
 
-    def _check(self, stay: Encounter) -> None:
-        _all_uploaded(self._there, self._bill_fen)
+    def _check(self) -> None:
+        _all_uploaded(self._held, self._bill_fen)
 
     def task(self, said: str) -> str:
         words = self._calls.profile.settled_words
@@ -149,7 +149,8 @@ class _Undo(Question):
         self._calls = calls
         self._settled: Row = {}
 
-    def nodes(self, db: SqlSession, stay: Encounter) -> Mapping[str, Any]:
+    def nodes(self, db: SqlSession, held: Held) -> Mapping[str, Any]:
+        stay = held.stay
         self._settled = stay.settlement or {}
         data = {"mdtrt_id": stay.mdtrt_id, "setl_id": stay.setl_id, "psn_no": stay.psn_no}
         return {"data": data}
@@ -238,6 +239,6 @@ def _last_undo(encounter_id: UUID) -> SettlementAmounts | None:
     return SettlementAmounts.from_json(call.facts["amounts"]) if call else None
 
 
-def _all_uploaded(there: AtPlatform, bill_fen: int) -> None:
-    if there.fen != bill_fen:
-        raise Refused("FEES_NOT_ALL_UPLOADED", uploaded_fen=there.fen, bill_fen=bill_fen)
+def _all_uploaded(held: Held, bill_fen: int) -> None:
+    if held.fen != bill_fen:
+        raise Refused("FEES_NOT_ALL_UPLOADED", uploaded_fen=held.fen, bill_fen=bill_fen)

@@ -1,13 +1,13 @@
 """A stay and its charge lines, put into the words of the insurance desk."""
 
 from datetime import datetime
+from typing import LiteralString
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session as Db
 
 from models.admission import Admission
-from models.charges import ChargeLine
+from models.db import named_at_once, within
 from models.patient import Patient
 from payments.insurance.facts import Diagnosis, FeeLine, StayFacts
 
@@ -48,27 +48,41 @@ def left_at(stay: Admission) -> datetime | None:
     return max(moments, default=None)
 
 
+_LEAVING: LiteralString = """
+    SELECT to_jsonb(stay) AS stay, patient.name_sealed, patient.phone_sealed,
+        encounter.id AS encounter_id
+    FROM admission stay JOIN patient ON patient.id = stay.patient_id
+    LEFT JOIN insurance_encounter encounter
+        ON encounter.admission_id = stay.id AND encounter.state <> 'CANCELLED'
+    WHERE stay.id = %(stay)s
+"""
+
+
+def leaving(admission_id: UUID) -> tuple[UUID | None, StayFacts]:
+    """The encounter of a stay, if it has one, and what the platform wants to know at the end."""
+    (row,) = named_at_once(_LEAVING, stay=admission_id)
+    stay = Admission.from_row(row["stay"])
+    patient = Patient(
+        id=stay.patient_id, name_sealed=row["name_sealed"], phone_sealed=row["phone_sealed"]
+    )
+    return row["encounter_id"], stay_facts(stay, patient)
+
+
+_FEE_LINES: LiteralString = """
+    SELECT line.source_line_id AS line, line.occurred_at AS at, line.national_code AS med_list_codg,
+        line.hospital_code AS medins_list_codg, line.amount_fen, line.quantity,
+        line.unit_price AS unit_price_yuan, line.department_code, line.department_name,
+        line.doctor_code, line.doctor_name, coalesce(line.reverses, '') AS reverses
+    FROM charge_line line
+    WHERE line.admission_id = %(stay)s
+        AND line.occurred_on >= coalesce(
+            (SELECT first_charged_on FROM admission WHERE id = %(stay)s), '-infinity')
+    ORDER BY line.seq
+"""
+
+
 def fee_lines(db: Db, admission_id: UUID) -> list[FeeLine]:
     """All charge lines of a stay in the order of their arrival; a reversal names the line it takes
     back.
     """
-    found = db.scalars(
-        select(ChargeLine).where(ChargeLine.admission_id == admission_id).order_by(ChargeLine.seq)
-    )
-    return [
-        FeeLine(
-            line=line.source_line_id,
-            at=line.occurred_at,
-            med_list_codg=line.national_code,
-            medins_list_codg=line.hospital_code,
-            amount_fen=line.amount_fen,
-            quantity=line.quantity,
-            unit_price_yuan=line.unit_price,
-            department_code=line.department_code,
-            department_name=line.department_name,
-            doctor_code=line.doctor_code,
-            doctor_name=line.doctor_name,
-            reverses=line.reverses or "",
-        )
-        for line in found
-    ]
+    return [FeeLine(**row) for row in within(db, _FEE_LINES, stay=admission_id)]

@@ -3,9 +3,17 @@
 import psycopg
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
-from models.db import ReadSession, Session, assert_nothing_open, at_once, named_at_once, new_id
+from models.db import (
+    ReadSession,
+    Session,
+    assert_nothing_open,
+    at_once,
+    named_at_once,
+    new_id,
+    within,
+)
 from models.hospital import Hospital
 from tests.sim_process import wait_until
 
@@ -77,6 +85,18 @@ def test_a_line_that_dies_in_its_statement_is_thrown_away(engine: Engine) -> Non
 def test_one_statement_with_names_on_both_sides(engine: Engine) -> None:
     twice = "SELECT %(word)s::text AS said, %(word)s::text AS again"
     assert named_at_once(twice, word="alive") == [{"said": "alive", "again": "alive"}]
+
+
+def test_a_statement_of_a_session_sees_what_the_session_has_to_write(engine: Engine) -> None:
+    code = f"D-{new_id().hex[-8:]}"
+    named = "SELECT name FROM hospital WHERE code = %(code)s"
+    with Session() as db:
+        db.add(_hospital(code))
+        assert within(db, named, code=code) == [{"name": "示范医院"}]
+        with pytest.raises(ProgrammingError):
+            within(db, "SELECT nothing")
+        db.rollback()
+    assert named_at_once(named, code=code) == []
 
 
 def _hospital(code: str) -> Hospital:

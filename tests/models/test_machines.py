@@ -50,6 +50,20 @@ def test_a_pair_of_states(machine, here, there):
         assert not db.new
 
 
+def test_an_entity_of_no_session_moves_the_same_way():
+    run = MACHINES["Settlement"](id=new_id(), hospital_id=new_id(), state="TRIAL")
+    row = run.goes("CONFIRMED", at=NOW, by="somebody", why="because")
+    assert (run.state, row["entity_id"], row["here"], row["there"]) == (
+        "CONFIRMED",
+        run.id,
+        "TRIAL",
+        "CONFIRMED",
+    )
+    with pytest.raises(ForbiddenMove):
+        run.goes("CLOSED", at=NOW, by="somebody")
+    assert run.state == "CONFIRMED"
+
+
 def test_there_are_machines_to_try():
     assert {
         "PaymentOrder",
