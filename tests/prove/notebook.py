@@ -13,7 +13,7 @@ class Intent:
     """Somebody wants to pay once. ``order``: the last answer; ``refused``: the code of a plain no.
 
     Cash and cards: the money changes hands when the answer says PAID. Other routes: the channel's
-    books say whether it did.
+    books say whether it did. ``by``: whose wish it is; the same key of another is another wish.
     """
 
     key: str
@@ -23,6 +23,7 @@ class Intent:
     amount_fen: Fen
     order: dict[str, Any] | None = None
     refused: str = ""
+    by: Any = None
 
     @property
     def open(self) -> bool:

@@ -67,16 +67,16 @@ def pay(life: Life, purpose: str, path: str, fen: int) -> None:
 def take_up_again(life: Life, intent: Intent) -> None:
     """Say a payment again that nobody answered: the same wish with the same key."""
     kinds = {"DEPOSIT": "deposits", "SETTLEMENT": "settlement/payments"}
-    by = life.one_of("cashier")
     more = {"slip_no": intent.key} if intent.route == "CARD" else {}
     if intent.route in ("CASH", "CARD"):
-        _order(life, by, f"{life.path}/{kinds[intent.purpose]}", intent, more)
+        _order(life, intent.by, f"{life.path}/{kinds[intent.purpose]}", intent, more)
 
 
 def _order(
     life: Life, by: Stubborn, path: str, intent: Intent, more: dict[str, Any]
 ) -> dict[str, Any] | None:
     """The order as it was answered, noted; None when it was plainly refused."""
+    intent.by = by
     with life.book.lock:
         life.book.intents[intent.key] = intent
     wish = {"amount_fen": intent.amount_fen, "route": intent.route, **more}

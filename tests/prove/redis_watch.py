@@ -112,6 +112,7 @@ class Watch:
         life, cashier = self.life, self.life.one_of("cashier")
         wish = Intent(life.number("K"), life.stay, "DEPOSIT", "CASH", 1_234)
         life.book.intents[wish.key] = wish
+        wish.by = cashier
         body, path = {"amount_fen": 1_234, "route": "CASH"}, f"{life.path}/deposits"
         orders = [life.ask(cashier, "POST", path, body, key=wish.key).body for _ in range(2)]
         wish.order = orders[0]
