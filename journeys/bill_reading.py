@@ -24,85 +24,10 @@ from policies.bill_words import (
 )
 from policies.refusals import NotFound
 
-# The stay if the reader may see it, its bill, lines and questions and what it is compared with, in
-# one round trip. The lines leave PostgreSQL as the text that the answer carries: nothing computes,
-# converts or writes a line after this. ``->>`` of an unknown class or level is NULL.
-_BILL: LiteralString = """
-    WITH stay AS (
-        SELECT id, patient_id, inpatient_no, ward_name, bed FROM admission
-        WHERE hospital_id = %(hospital)s AND id = %(stay)s
-            AND (%(patients)s::uuid[] IS NULL OR patient_id = ANY (%(patients)s::uuid[]))
-            AND (%(wards)s::text[] IS NULL OR ward = ANY (%(wards)s::text[]))
-    ), bill AS (
-        SELECT * FROM daily_bill
-        WHERE hospital_id = %(hospital)s AND admission_id = (SELECT id FROM stay)
-            AND day = %(day)s AND version = coalesce(%(version)s::bigint, version)
-        ORDER BY version DESC LIMIT 1
-    ), before AS (
-        SELECT * FROM daily_bill
-        WHERE hospital_id = %(hospital)s AND admission_id = (SELECT id FROM stay)
-            AND day = %(day)s::date - 1
-        ORDER BY version DESC LIMIT 1
-    ), insured AS (
-        SELECT id FROM insurance_encounter
-        WHERE hospital_id = %(hospital)s AND admission_id = (SELECT id FROM stay)
-            AND state <> 'CANCELLED'
-    ), words AS MATERIALIZED (
-        SELECT %(words)s::jsonb -> 'categories' AS categories,
-            %(words)s::jsonb -> 'levels' AS levels
-    ), line AS (
-        SELECT line.seq,
-            to_char(line.occurred_at AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD HH24:MI:SS')
-                AS occurred_at,
-            line.category, line.hospital_code, line.national_code, line.item_name,
-            line.specification, line.unit, trim_scale(line.quantity)::text AS quantity,
-            trim_scale(line.unit_price)::text AS unit_price, line.amount_fen, line.insurance_level,
-            coalesce(
-                nullif(fee.verdict ->> 'selfpay_prop', 'None'),
-                trim_scale(line.self_pay_ratio)::text
-            ) AS self_pay_ratio,
-            (fee.verdict ->> 'own_expense')::bigint AS own_expense_fen,
-            (fee.verdict ->> 'over_limit')::bigint AS over_limit_fen,
-            (fee.verdict ->> 'first_share')::bigint AS first_share_fen,
-            (fee.verdict ->> 'in_scope')::bigint AS in_scope_fen,
-            line.department_name, line.doctor_name, line.reverses IS NOT NULL AS reversal,
-            line.seq = ANY (bill.added_seqs) AS added,
-            coalesce(words.categories ->> line.category, words.categories ->> %(other)s)
-                AS category_name,
-            coalesce(words.levels ->> line.insurance_level, '') AS level_words
-        FROM bill
-        CROSS JOIN words
-        JOIN charge_line line ON line.admission_id = %(stay)s AND line.occurred_on = %(day)s
-            AND line.seq = ANY (bill.line_seqs)
-        LEFT JOIN insurance_uploaded_fee fee ON fee.encounter_id = (SELECT id FROM insured)
-            AND fee.line = line.source_line_id AND fee.state = 'UPLOADED'
-        ORDER BY line.occurred_at, line.seq
-    ), class_now AS (
-        SELECT category, sum(amount_fen)::bigint AS total_fen FROM line GROUP BY category
-    ), class_before AS (
-        SELECT line.category, sum(line.amount_fen)::bigint AS total_fen
-        FROM before
-        JOIN charge_line line ON line.admission_id = %(stay)s
-            AND line.occurred_on = %(day)s::date - 1 AND line.seq = ANY (before.line_seqs)
-        GROUP BY line.category
-    ), question AS (
-        SELECT id, line_seq, text, asked_at, answer, answered_at FROM bill_question
-        WHERE admission_id = (SELECT id FROM stay) AND day = %(day)s
-        ORDER BY asked_at, id
-    )
-    SELECT stay.patient_id, stay.inpatient_no, stay.ward_name, stay.bed,
-        bill.id, bill.version, bill.made_at, bill.opened_at, bill.items_hash, bill.line_count,
-        cardinality(bill.added_seqs) AS added_count, bill.total_fen, bill.running_total_fen,
-        bill.deposit_held_fen, bill.estimated_personal_fen, before.total_fen AS before_total_fen,
-        EXISTS (SELECT FROM insured) AS insured, patient.name_sealed,
-        (SELECT string_agg(row_to_json(line)::text, ',') FROM line) AS lines,
-        (SELECT json_object_agg(category, total_fen) FROM class_now) AS classes,
-        (SELECT json_object_agg(category, total_fen) FROM class_before) AS classes_before,
-        (SELECT json_agg(question) FROM question) AS questions
-    FROM stay JOIN patient ON patient.id = stay.patient_id
-        LEFT JOIN bill ON true LEFT JOIN before ON true
+BILL: LiteralString = """
+    SELECT * FROM daily_bill_read(%(hospital)s, %(stay)s, %(day)s, %(version)s, %(words)s,
+        %(other)s, %(patients)s, %(wards)s)
 """
-BILL: LiteralString = " ".join(_BILL.split())  # psycopg keeps no longer one than 4,096 characters
 
 
 def list_bills(actor: Actor, admission_id: UUID) -> list[dict[str, Any]]:

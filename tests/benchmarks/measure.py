@@ -86,7 +86,7 @@ def in_turns(ours: Round, baseline: Round, rounds: int) -> Series:
 
 
 def _said(value: float, unit: str) -> str:
-    return f"{_plain(value)} {unit}"
+    return f"{_plain(value)} {unit}".rstrip()
 
 
 def _plain(value: float) -> str:

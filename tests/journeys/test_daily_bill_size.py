@@ -5,7 +5,7 @@ from time import perf_counter
 
 from sqlalchemy import Engine, text
 
-from models.db import Session
+from models.db import Session, at_once
 from tests.his_day import HisDay, line, shanghai
 
 PATIENTS, LINES = 2000, 30
@@ -44,3 +44,8 @@ def test_the_night_of_a_big_hospital_takes_seconds(engine: Engine) -> None:
     number = "BULK1"
     assert day.charge(*[line(number) for _ in range(1000)]) == ["ACCEPTED"] * 1000
     assert perf_counter() - start < 10
+
+
+def test_the_bill_is_not_planned_anew_for_every_month_that_ever_was(engine: Engine) -> None:
+    (settings,) = at_once("SELECT proconfig FROM pg_proc WHERE proname = 'daily_bill_read'")
+    assert settings == (["plan_cache_mode=force_generic_plan"],)
