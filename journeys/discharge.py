@@ -300,6 +300,7 @@ def _booked(db: Db, sheet: Sheet, stamp: Stamp) -> Settlement:
         sheet.move(run, SettlementState.DUE, at=stamp.at, by=stamp.by)
     if run.state == SettlementState.DUE:
         closing.balance(db, sheet, stamp)
+    if sheet.moves or sheet.movements:  # a sweep over a bill that waits for its payer has nothing
         sheet.write(db)
     return run
 

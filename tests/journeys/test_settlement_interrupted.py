@@ -70,6 +70,26 @@ def test_what_the_insurer_said_stands_and_the_sweep_books_it(stage: Stage) -> No
     assert proven(stage)
 
 
+def test_a_sweep_over_a_bill_that_waits_for_its_payer_writes_nothing(stage: Stage) -> None:
+    stay = ready(stage, fen=[100_000], deposit=50_000)
+    assert settle(stage, stay)["state"] == "DUE"
+    before = written(stay)
+    assert discharge.sweep_settlements(stage.outside, stage.hospital_id) == 1
+    assert written(stay) == before
+    assert look(stage, stay)["due_fen"] == 50_000
+
+
+def written(stay: Admission) -> list[Any]:
+    """Which version of its row the run is, and how many messages its patient has."""
+    return named_at_once(
+        "SELECT s.xmin::text AS version, count(m.id) AS messages FROM settlement s"
+        " LEFT JOIN message m ON m.patient_id = %(patient)s"
+        " WHERE s.admission_id = %(id)s GROUP BY 1",
+        id=stay.id,
+        patient=stay.patient_id,
+    )
+
+
 def silently_drawn(run: Settlement, stage: Stage) -> dict[str, Any]:
     """The move that somebody else, who still saw it confirmed, would make."""
     seen = Settlement(id=run.id, hospital_id=run.hospital_id, state="CONFIRMED")
