@@ -42,6 +42,7 @@ class Admission(Machine, Base):
     __tablename__ = "admission"
     __table_args__ = (
         UniqueConstraint("hospital_id", "inpatient_no"),
+        UniqueConstraint("hospital_id", "id"),  # what names both is held to it: DailyBill
         Index(None, "hospital_id", "ward", "state"),
         CheckConstraint("quota_fen >= 0", name="quota_not_negative"),
     )

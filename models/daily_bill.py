@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     LargeBinary,
     Text,
@@ -41,6 +42,10 @@ class DailyBill(Base):
 
     __tablename__ = "daily_bill"
     __table_args__ = (
+        # One key for both: a bill cannot name a hospital that is not its stay's.
+        ForeignKeyConstraint(
+            ["hospital_id", "admission_id"], ["admission.hospital_id", "admission.id"]
+        ),
         UniqueConstraint("hospital_id", "admission_id", "day", "version"),
         Index(None, "hospital_id", "day"),
         CheckConstraint("version > 0", name="version_counts_from_one"),
@@ -49,8 +54,8 @@ class DailyBill(Base):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    hospital_id: Mapped[UUID] = mapped_column(ForeignKey("hospital.id"))
-    admission_id: Mapped[UUID] = mapped_column(ForeignKey("admission.id"))
+    hospital_id: Mapped[UUID]
+    admission_id: Mapped[UUID]
     day: Mapped[date]
     version: Mapped[int]
     line_seqs: Mapped[list[int]] = mapped_column(ARRAY(BigInt))

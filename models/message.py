@@ -5,7 +5,16 @@ from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, select, update
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Text,
+    UniqueConstraint,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -48,6 +57,8 @@ class Message(Machine, Base):
 
     __tablename__ = "message"
     __table_args__ = (
+        # One key for both: nobody is told what another hospital has to say.
+        ForeignKeyConstraint(["hospital_id", "patient_id"], ["patient.hospital_id", "patient.id"]),
         UniqueConstraint("hospital_id", "key"),
         Index(None, "hospital_id", "state", "next_try_at"),
         Index(None, "hospital_id", "serial_no"),
@@ -81,9 +92,9 @@ class Message(Machine, Base):
     }
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    hospital_id: Mapped[UUID] = mapped_column(ForeignKey("hospital.id"))
+    hospital_id: Mapped[UUID]
     key: Mapped[str] = mapped_column(Text)
-    patient_id: Mapped[UUID] = mapped_column(ForeignKey("patient.id"))
+    patient_id: Mapped[UUID]
     template: Mapped[str] = mapped_column(Text)
     values: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(Text, default=MessageState.QUEUED)

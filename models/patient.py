@@ -26,6 +26,7 @@ class Patient(Base):
     __tablename__ = "patient"
     __table_args__ = (
         UniqueConstraint("hospital_id", "his_patient_no"),
+        UniqueConstraint("hospital_id", "id"),  # what names both is held to it: Message
         Index(None, "hospital_id", "id_no_index"),
         Index(None, "hospital_id", "phone_index"),
     )

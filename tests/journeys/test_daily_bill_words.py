@@ -89,3 +89,22 @@ def test_twenty_messages_share_a_job_and_each_is_carried_once(day: HisDay) -> No
     assert {(each.state, each.route, each.attempts, each.next_try_at) for each in messages} == {
         ("QUEUED", "SUBSCRIPTION", 0, day.at)
     }
+
+
+@pytest.mark.parametrize(
+    ("table", "key"), [("daily_bill", "hospital_id_admission"), ("message", "hospital_id_patient")]
+)
+def test_the_database_refuses_what_names_two_hospitals(day: HisDay, table: str, key: str) -> None:
+    other = HisDay()
+    day.admit()
+    day.morning_after(THE_3RD)
+    day.make_bills(THE_3RD)
+    turned = (
+        f"INSERT INTO {table} SELECT row.* FROM {table} old, jsonb_populate_record(old,"  # noqa: S608
+        " jsonb_build_object('id', gen_random_uuid(), 'hospital_id', CAST(:other AS uuid))) row"
+        " WHERE old.hospital_id = :h"
+    )
+    values = {"h": day.hospital_id, "other": other.hospital_id}
+    with pytest.raises(DBAPIError, match=f"fk_{table}_{key}_id"), Session.begin() as db:
+        db.execute(text(turned), values)
+    assert other.count(table) == 0
