@@ -160,7 +160,9 @@ def view_stay(actor: Actor, admission_id: UUID) -> dict[str, Any]:
         return _line(stay, name) | {
             "quota_fen": stay.quota_fen,
             "deposit_held_fen": held,
-            "deposit_pending_fen": PaymentOrder.pending_fen(db, stay.id, Purpose.DEPOSIT),
+            "deposit_pending_fen": PaymentOrder.pending_fen(
+                db, stay.hospital_id, stay.id, Purpose.DEPOSIT
+            ),
             "insurance": encounter.insutype if encounter else None,
             "insurance_state": encounter.state if encounter else None,
             "ordered_at": stay.ordered_at,

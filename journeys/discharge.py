@@ -354,7 +354,7 @@ def _due_order(
     if order := orders.find(db, wish):
         return order
     owed = ledger.balance(db, stay.hospital_id, AccountKind.PATIENT_RECEIVABLE, str(stay.id))
-    due = owed - PaymentOrder.pending_fen(db, stay.id, Purpose.SETTLEMENT)
+    due = owed - PaymentOrder.pending_fen(db, stay.hospital_id, stay.id, Purpose.SETTLEMENT)
     if due <= 0:
         raise Refused("NOTHING_DUE")
     if payment.amount_fen != due:

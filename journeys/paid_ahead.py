@@ -346,8 +346,8 @@ def _price_of_use(plan: PaidAhead, used: int, amount_fen: int | None) -> int:
 
 def _shown(db: Db, plan: PaidAhead) -> dict[str, Any]:
     uses = plan.uses(db)
-    since = plan.opened_at
-    order_id = PaymentOrder.latest_id(db, plan.id, Purpose.PAID_AHEAD, since)
+    mine = (plan.hospital_id, plan.id)
+    order_id = PaymentOrder.latest_id(db, *mine, Purpose.PAID_AHEAD, plan.opened_at)
     paper = Receipt.of(db, Purpose.PAID_AHEAD, order_id or plan.id)
     return {
         "id": plan.id,

@@ -116,7 +116,8 @@ class _Asked:
         self.consent = PrepayConsent.live(db, patient.id)
         self.filings = self._filings()
         self.held_fen = ledger.held(db, patient.hospital_id, PREPAY, str(patient.id))
-        self.held_fen += PaymentOrder.pending_fen(db, patient.id, Purpose.TOP_UP)
+        mine = (patient.hospital_id, patient.id)
+        self.held_fen += PaymentOrder.pending_fen(db, *mine, Purpose.TOP_UP)
 
     def judge(self) -> Yes:
         """Yes with its ground, or Refused."""

@@ -202,7 +202,8 @@ def _rejected(db: Db, refund_id: UUID) -> bool:
 
 def _shown(db: Db, visit: Visit) -> dict[str, Any]:
     paper = Receipt.of(db, Purpose.VISIT, visit.order_id) if visit.order_id else None
-    latest = PaymentOrder.latest_id(db, visit.id, Purpose.VISIT, visit.opened_at)
+    mine = (visit.hospital_id, visit.id)
+    latest = PaymentOrder.latest_id(db, *mine, Purpose.VISIT, visit.opened_at)
     items = visit.items(db)
     return {
         "id": visit.id,

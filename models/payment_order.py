@@ -179,23 +179,25 @@ class PaymentOrder(Machine, Base):
         raise NotFound("ORDER_UNKNOWN")
 
     @classmethod
-    def pending_fen(cls, db: Session, subject_id: UUID, purpose: Purpose) -> int:
+    def pending_fen(cls, db: Session, hospital_id: UUID, subject_id: UUID, purpose: Purpose) -> int:
         """Fen in open orders of a subject: money that may arrive at any moment."""
+        mine = (cls.hospital_id == hospital_id, cls.subject_id == subject_id)
         total = db.scalar(
             select(func.coalesce(func.sum(cls.amount_fen), 0)).where(
-                cls.subject_id == subject_id, cls.purpose == purpose, cls.state.in_(OPEN_STATES)
+                *mine, cls.purpose == purpose, cls.state.in_(OPEN_STATES)
             )
         )
         return int(total or 0)
 
     @classmethod
     def latest_id(
-        cls, db: Session, subject_id: UUID, purpose: Purpose, since: datetime
+        cls, db: Session, hospital_id: UUID, subject_id: UUID, purpose: Purpose, since: datetime
     ) -> UUID | None:
         """The subject's newest order since then: whoever has to pay asks what became of it."""
         return db.scalar(
             select(cls.id)
-            .where(cls.subject_id == subject_id, cls.purpose == purpose, cls.created_at >= since)
+            .where(cls.hospital_id == hospital_id, cls.subject_id == subject_id)
+            .where(cls.purpose == purpose, cls.created_at >= since)
             .order_by(cls.created_at.desc(), cls.id.desc())
             .limit(1)
         )

@@ -74,7 +74,7 @@ def claim_all_due(db: Db, wish: Wish, due_fen: int, now: datetime) -> PaymentOrd
     An open order may be paid at any moment, so its money is due no more. Refused
     AMOUNT_IS_NOT_WHAT_IS_DUE.
     """
-    due_fen -= PaymentOrder.pending_fen(db, wish.subject_id, wish.purpose)
+    due_fen -= PaymentOrder.pending_fen(db, wish.hospital_id, wish.subject_id, wish.purpose)
     if wish.amount_fen != due_fen:
         raise Refused("AMOUNT_IS_NOT_WHAT_IS_DUE", due_fen=due_fen)
     order = orders.claim(db, wish, now)
