@@ -71,5 +71,7 @@ def _careful(headers: Headers) -> None:
     careful = HEADERS
     if settings().public_base_url.startswith("https://"):
         careful = HEADERS | TRANSPORT
-    headers.extend((name, value) for name, value in careful.items() if name not in said)
-    headers["X-Request-ID"] = g.request_id
+    for name, value in careful.items():
+        if name not in said:
+            headers.add(name, value)
+    headers.add("X-Request-ID", g.request_id)

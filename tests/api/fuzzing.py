@@ -4,7 +4,6 @@ kind of caller about their own things."""
 import contextlib
 import io
 import json
-import logging
 import random
 import re
 from collections import Counter
@@ -221,13 +220,9 @@ def _spoiled(node: Any, dice: random.Random) -> Any:
 @contextlib.contextmanager
 def logged() -> Iterator[io.StringIO]:
     """The lines as they would be written to the log file."""
-    root, lines = logging.getLogger(), io.StringIO()
-    logs.configure()  # whoever ran before in this process may have taken it away
-    ours = next(handler for handler in root.handlers if handler.get_name() == "xianzhen")
-    listener = logging.StreamHandler(lines)
-    listener.setFormatter(ours.formatter)
-    root.addHandler(listener)
+    lines = io.StringIO()
+    logs.configure(lines)
     try:
         yield lines
     finally:
-        root.removeHandler(listener)
+        logs.configure()

@@ -147,9 +147,9 @@ def test_the_documents_page_needs_no_internet(anybody: Client) -> None:
 def written() -> Iterator[io.StringIO]:
     """What the logs say, line by line."""
     stream = io.StringIO()
-    handler = logs.configure(stream)
+    logs.configure(stream)
     yield stream
-    logging.getLogger().removeHandler(handler)
+    logs.configure()
 
 
 def lines(written: io.StringIO) -> list[dict[str, object]]:

@@ -2,7 +2,6 @@
 each wrong field by name; nothing written, and nobody's name in it."""
 
 import io
-import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -115,9 +114,9 @@ class Ward:
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
     stream = io.StringIO()
-    handler = logs.configure(stream)
+    logs.configure(stream)
     yield stream
-    logging.getLogger().removeHandler(handler)
+    logs.configure()
 
 
 @pytest.fixture
