@@ -1,10 +1,13 @@
 """Requests for stored money as their patients and the staff see them (GZ-7)."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session as Db
 
 from config import SHANGHAI
@@ -16,7 +19,7 @@ from models.payee import Payee
 from models.prepay_account import PrepayAccount
 from models.refund import Refund, RefundLeg
 from models.refund_hold import RefundHold
-from models.refund_request import RefundRequest, RequestItem, requests_of
+from models.refund_request import RefundRequest, RequestItem, RequestPaper, requests_of
 from policies.access import Actor
 from policies.refund_risk import said
 from policies.refund_why import read, sentence
@@ -24,6 +27,42 @@ from policies.refusals import NotFound
 
 MACHINE = RefundRequest.__name__
 MOST = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is shown with some requests, by the id that leads to it: read for all of them at once,
+    because finance's queue has hundreds.
+    """
+
+    papers: Mapping[UUID, list[RequestPaper]]
+    items: Mapping[UUID, list[RequestItem]]
+    holds: Mapping[UUID, list[RefundHold]]
+    moves: Mapping[UUID, list[StateMove]]
+    legs: Mapping[UUID, list[RefundLeg]]
+    refunds: Mapping[UUID, Refund]
+    cards: Mapping[UUID, PrepayAccount]
+    payees: Mapping[UUID, Payee]
+
+    @classmethod
+    def of(cls, db: Db, requests: Sequence[RefundRequest]) -> "Beside":
+        """A statement for each kind, however many requests there are."""
+        ids = [request.id for request in requests]
+        items = _by(db, _in(RequestItem, RequestItem.request_id, ids), "request_id")
+        every = [item for own in items.values() for item in own]
+        refunds = {item.refund_id for item in every}
+        cards = {item.account_id for item in every}
+        payees = {request.payee_id for request in requests} - {None}
+        return cls(
+            papers=_by(db, _in(RequestPaper, RequestPaper.request_id, ids), "request_id"),
+            items=items,
+            holds=_by(db, _in(RefundHold, RefundHold.request_id, ids), "request_id"),
+            moves=_by(db, _in(StateMove, StateMove.entity_id, ids), "entity_id"),
+            legs=_by(db, _in(RefundLeg, RefundLeg.refund_id, refunds), "refund_id"),
+            refunds={one.id: one for one in db.scalars(_in(Refund, Refund.id, refunds))},
+            cards={one.id: one for one in db.scalars(_in(PrepayAccount, PrepayAccount.id, cards))},
+            payees={one.id: one for one in db.scalars(_in(Payee, Payee.id, payees))},
+        )
 
 
 def request_for(db: Db, actor: Actor, request_id: UUID) -> RefundRequest:
@@ -37,7 +76,8 @@ def view_request(actor: Actor, request_id: UUID) -> dict[str, Any]:
         request = db.get(RefundRequest, request_id)
         if request is None:
             raise NotFound("REFUND_REQUEST_UNKNOWN")
-        return _shown(db, actor, _seen(db, actor, request))
+        (shown,) = _shown(db, actor, [_seen(db, actor, request)])
+        return shown
 
 
 def requests_of_patient(actor: Actor, patient_id: UUID) -> list[dict[str, Any]]:
@@ -45,7 +85,7 @@ def requests_of_patient(actor: Actor, patient_id: UUID) -> list[dict[str, Any]]:
     with ReadSession() as db:
         patient = Patient.seen_by(db, actor, patient_id)
         ids = _same_person(db, patient) if actor.patient_id == patient_id else {patient_id}
-        return [_shown(db, actor, request) for request in requests_of(db, ids)]
+        return _shown(db, actor, requests_of(db, ids))
 
 
 def list_requests(actor: Actor, state: str | None) -> list[dict[str, Any]]:
@@ -55,7 +95,7 @@ def list_requests(actor: Actor, state: str | None) -> list[dict[str, Any]]:
         if state:
             query = query.where(RefundRequest.state == state)
         query = query.order_by(RefundRequest.accepted_at, RefundRequest.id).limit(MOST)
-        return [_shown(db, actor, request) for request in db.scalars(query)]
+        return _shown(db, actor, db.scalars(query).all())
 
 
 def four_eyes(actor: Actor, day: date) -> list[dict[str, Any]]:
@@ -70,7 +110,7 @@ def four_eyes(actor: Actor, day: date) -> list[dict[str, Any]]:
     with ReadSession() as db:
         query = select(RefundRequest).where(RefundRequest.id.in_(moved))
         found = db.scalars(query.order_by(RefundRequest.accepted_at, RefundRequest.id))
-        return [_shown(db, actor, request) for request in found]
+        return _shown(db, actor, found.all())
 
 
 def _seen(db: Db, actor: Actor, request: RefundRequest) -> RefundRequest:
@@ -91,8 +131,12 @@ def _same_person(db: Db, patient: Patient) -> set[UUID]:
     return {row.id for row in patient.same_person(db, homes)}
 
 
-def _shown(db: Db, actor: Actor, request: RefundRequest) -> dict[str, Any]:
-    at_work = actor.may("hospital:read")
+def _shown(db: Db, actor: Actor, requests: Sequence[RefundRequest]) -> list[dict[str, Any]]:
+    beside, at_work = Beside.of(db, requests), actor.may("hospital:read")
+    return [_one(beside, request, at_work) for request in requests]
+
+
+def _one(beside: Beside, request: RefundRequest, at_work: bool) -> dict[str, Any]:
     return {
         "id": request.id,
         "state": request.state,
@@ -100,18 +144,17 @@ def _shown(db: Db, actor: Actor, request: RefundRequest) -> dict[str, Any]:
         "amount_fen": request.amount_fen,
         "accepted_at": request.accepted_at,
         "paid_at": request.paid_at,
-        "payee": _payee(db, request),
-        "papers": [{"kind": each.kind, "sha256": each.sha256} for each in request.papers(db)],
-        "items": [_item(db, item) for item in request.items(db)],
-        "holds": [_hold(hold) if at_work else _told(hold) for hold in _holds(db, request, at_work)],
-        "steps": _steps(db, request, named=at_work),
+        "payee": _payee(beside.payees[request.payee_id]) if request.payee_id else None,
+        "papers": [
+            {"kind": each.kind, "sha256": each.sha256} for each in beside.papers[request.id]
+        ],
+        "items": [_item(beside, item) for item in beside.items[request.id]],
+        "holds": _holds(beside.holds[request.id], at_work),
+        "steps": [_step(move, at_work) for move in beside.moves[request.id]],
     }
 
 
-def _payee(db: Db, request: RefundRequest) -> dict[str, Any] | None:
-    if request.payee_id is None:
-        return None
-    payee = db.get_one(Payee, request.payee_id)
+def _payee(payee: Payee) -> dict[str, Any]:
     return {
         "card": payee.masked_card,
         "bank_name": payee.bank_name,
@@ -119,11 +162,11 @@ def _payee(db: Db, request: RefundRequest) -> dict[str, Any] | None:
     }
 
 
-def _item(db: Db, item: RequestItem) -> dict[str, Any]:
-    refund = db.get_one(Refund, item.refund_id)
+def _item(beside: Beside, item: RequestItem) -> dict[str, Any]:
+    refund = beside.refunds[item.refund_id]
     return {
         "account_id": item.account_id,
-        "card": db.get_one(PrepayAccount, item.account_id).masked_card,
+        "card": beside.cards[item.account_id].masked_card,
         "kind": item.kind,
         "amount_fen": item.amount_fen,
         "refund_id": refund.id,
@@ -135,14 +178,16 @@ def _item(db: Db, item: RequestItem) -> dict[str, Any]:
                 "why": sentence(read(leg.why)),
                 "closes_at": leg.closes_at,
             }
-            for leg in RefundLeg.of(db, refund.id)
+            for leg in beside.legs[refund.id]
         ],
     }
 
 
-def _holds(db: Db, request: RefundRequest, at_work: bool) -> list[RefundHold]:
+def _holds(holds: Sequence[RefundHold], at_work: bool) -> list[dict[str, Any]]:
     """All of them for staff, those that are open for the patient."""
-    return [hold for hold in RefundHold.of(db, request.id) if at_work or hold.closed_at is None]
+    if at_work:
+        return [_hold(hold) for hold in holds]
+    return [_told(hold) for hold in holds if hold.closed_at is None]
 
 
 def _told(hold: RefundHold) -> dict[str, Any]:
@@ -173,15 +218,23 @@ def _hold(hold: RefundHold) -> dict[str, Any]:
     }
 
 
-def _steps(db: Db, request: RefundRequest, *, named: bool) -> list[dict[str, Any]]:
-    """Every move; patients see what happened and when, not who of the staff did it."""
-    query = select(StateMove).where(StateMove.entity_id == request.id).order_by(StateMove.id)
-    return [
-        {
-            "state": move.there,
-            "at": move.at,
-            "by": move.by if named else "",
-            "reason": move.why if named else "",
-        }
-        for move in db.scalars(query)
-    ]
+def _step(move: StateMove, at_work: bool) -> dict[str, Any]:
+    """A move; patients see what happened and when, not who of the staff did it."""
+    return {
+        "state": move.there,
+        "at": move.at,
+        "by": move.by if at_work else "",
+        "reason": move.why if at_work else "",
+    }
+
+
+def _in(kind: type[Any], column: Any, ids: Any) -> Select[Any]:
+    """All of a kind that these ids lead to, oldest first."""
+    return select(kind).where(column.in_(ids)).order_by(kind.id)
+
+
+def _by(db: Db, query: Select[Any], name: str) -> Mapping[UUID, list[Any]]:
+    found: defaultdict[UUID, list[Any]] = defaultdict(list)
+    for one in db.scalars(query):
+        found[getattr(one, name)].append(one)
+    return found
