@@ -92,16 +92,18 @@ def refund_part(
         asked_before = refunds.find(db, stay.hospital_id, key) is not None
         refund = refunds.request(
             db,
-            hospital_id=stay.hospital_id,
-            key=key,
-            reason=reason,
-            kind=AccountKind.INPATIENT_DEPOSIT,
-            owner=str(stay.id),
-            subject_id=stay.id,
-            patient_id=stay.patient_id,
-            amount_fen=amount_fen,
-            by=actor.name,
-            now=now,
+            refunds.drawn_up(
+                hospital_id=stay.hospital_id,
+                key=key,
+                reason=reason,
+                kind=AccountKind.INPATIENT_DEPOSIT,
+                owner=str(stay.id),
+                subject_id=stay.id,
+                patient_id=stay.patient_id,
+                amount_fen=amount_fen,
+                by=actor.name,
+                now=now,
+            ),
         )
         if not asked_before:
             took_step(db, stay, actor, "deposit-refund", now, amount_fen=amount_fen)

@@ -92,16 +92,18 @@ def _asked_back(
     assert plan.patient_id  # noqa: S101  an employer's goes back by the bank
     return refunds.request(
         db,
-        hospital_id=plan.hospital_id,
-        key=key,
-        reason="PAID_AHEAD",
-        kind=AHEAD,
-        owner=str(plan.id),
-        subject_id=plan.id,
-        patient_id=plan.patient_id,
-        amount_fen=amount_fen,
-        by=actor.name,
-        now=now,
+        refunds.drawn_up(
+            hospital_id=plan.hospital_id,
+            key=key,
+            reason="PAID_AHEAD",
+            kind=AHEAD,
+            owner=str(plan.id),
+            subject_id=plan.id,
+            patient_id=plan.patient_id,
+            amount_fen=amount_fen,
+            by=actor.name,
+            now=now,
+        ),
     ).id
 
 

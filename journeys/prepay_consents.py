@@ -88,16 +88,18 @@ def _asked_back(db: Db, actor: Actor, consent: PrepayConsent, now: datetime) -> 
     before = f":{consent.refund_id}" if consent.refund_id else ""
     refund = refunds.request(
         db,
-        hospital_id=consent.hospital_id,
-        key=f"prepay-consent:{consent.id}{before}",
-        reason="CONSENT_WITHDRAWN",
-        kind=PREPAY,
-        owner=owner,
-        subject_id=consent.patient_id,
-        patient_id=consent.patient_id,
-        amount_fen=left_fen,
-        by=actor.name,
-        now=now,
+        refunds.drawn_up(
+            hospital_id=consent.hospital_id,
+            key=f"prepay-consent:{consent.id}{before}",
+            reason="CONSENT_WITHDRAWN",
+            kind=PREPAY,
+            owner=owner,
+            subject_id=consent.patient_id,
+            patient_id=consent.patient_id,
+            amount_fen=left_fen,
+            by=actor.name,
+            now=now,
+        ),
     )
     return refund.id
 

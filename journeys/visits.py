@@ -142,16 +142,18 @@ def _asked_back(
 ) -> UUID:
     return refunds.request(
         db,
-        hospital_id=visit.hospital_id,
-        key=key,
-        reason="VISIT_ITEM",
-        kind=AccountKind.VISIT_PAYMENT,
-        owner=str(visit.id),
-        subject_id=visit.id,
-        patient_id=visit.patient_id,
-        amount_fen=amount_fen,
-        by=actor.name,
-        now=now,
+        refunds.drawn_up(
+            hospital_id=visit.hospital_id,
+            key=key,
+            reason="VISIT_ITEM",
+            kind=AccountKind.VISIT_PAYMENT,
+            owner=str(visit.id),
+            subject_id=visit.id,
+            patient_id=visit.patient_id,
+            amount_fen=amount_fen,
+            by=actor.name,
+            now=now,
+        ),
     ).id
 
 

@@ -58,17 +58,19 @@ def take_out(db: Db, request: RefundRequest, parts: Parts, now: datetime) -> Non
     for (account_id, kind), fen in parts.items():
         refund = refunds.request(
             db,
-            hospital_id=request.hospital_id,
-            key=f"refund-request:{request.id}:{request.round}:{kind}:{account_id}",
-            reason="CLEARANCE",
-            kind=kind,
-            owner=str(account_id),
-            subject_id=request.id,
-            patient_id=request.patient_id,
-            amount_fen=fen,
-            by=request.accepted_by,
-            now=now,
-            payee_id=request.payee_id,
+            refunds.drawn_up(
+                hospital_id=request.hospital_id,
+                key=f"refund-request:{request.id}:{request.round}:{kind}:{account_id}",
+                reason="CLEARANCE",
+                kind=kind,
+                owner=str(account_id),
+                subject_id=request.id,
+                patient_id=request.patient_id,
+                amount_fen=fen,
+                by=request.accepted_by,
+                now=now,
+                payee_id=request.payee_id,
+            ),
         )
         if item := there.get((account_id, kind)):
             item.refund_id = refund.id

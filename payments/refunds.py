@@ -31,52 +31,26 @@ from policies.refund_why import Why, stored
 from policies.refusals import Conflict, Refused
 
 
-def request(
-    db: Db,
-    *,
-    hospital_id: UUID,
-    key: str,
-    reason: str,
-    kind: AccountKind,
-    owner: str,
-    subject_id: UUID,
-    patient_id: UUID,
-    amount_fen: int,
-    by: str,
-    now: datetime,
-    payee_id: UUID | None = None,
-) -> Refund:
-    """Take the amount out of the stored money at once and plan its legs; nothing leaves before
-    another person approves. ``payee_id``: the bank account that was named for it.
+def request(db: Db, refund: Refund) -> Refund:
+    """Take the amount of a refund that was drawn up out of the stored money at once and plan its
+    legs; nothing leaves before another person approves.
 
     The same key with the same content is the same refund. Raises Refused BALANCE_TOO_LOW when the
     account does not hold so much.
     """
-    refund = drawn_up(
-        hospital_id=hospital_id,
-        key=key,
-        reason=reason,
-        kind=kind,
-        owner=owner,
-        subject_id=subject_id,
-        patient_id=patient_id,
-        amount_fen=amount_fen,
-        by=by,
-        now=now,
-        payee_id=payee_id,
-    )
-    if there := _known(db, hospital_id, key, refund.request_hash):
+    house, kind = refund.hospital_id, AccountKind(refund.account_kind)
+    if there := _known(db, house, refund.key, refund.request_hash):
         return there
-    if amount_fen <= 0:
+    if refund.amount_fen <= 0:
         raise Refused("AMOUNT_NOT_POSITIVE")
-    if ledger.held(db, hospital_id, kind, owner) < amount_fen:
+    if ledger.held(db, house, kind, refund.account_owner) < refund.amount_fen:
         raise Refused("BALANCE_TOO_LOW")
     db.add(refund)
     db.flush()
-    refund.start(db, at=now, by=by, why=reason)
-    lots = ledger.open_lots(db, hospital_id, kind, owner)
-    routes = routes_of(db, hospital_id)
-    movement, legs = planned(refund, lots, routes, payee_of(db, patient_id, payee_id))
+    refund.start(db, at=refund.requested_at, by=refund.requested_by, why=refund.reason)
+    lots = ledger.open_lots(db, house, kind, refund.account_owner)
+    payee = payee_of(db, refund.patient_id, refund.payee_id)
+    movement, legs = planned(refund, lots, routes_of(db, house), payee)
     ledger.post(db, **movement)
     db.add_all(legs)
     return refund
@@ -96,7 +70,8 @@ def drawn_up(
     now: datetime,
     payee_id: UUID | None = None,
 ) -> Refund:
-    """The refund that `request` asks for, of no session yet."""
+    """A refund that is wanted, of no session yet; ``payee_id``: the bank account that was named for
+    it."""
     content = hashlib.sha256(f"{kind}|{owner}|{amount_fen}|{reason}".encode()).hexdigest()
     return Refund(
         id=new_id(),

@@ -42,16 +42,18 @@ def ask_back(stage: Stage, patient: Patient, fen: int, by: str = "staff:maker") 
     with Session.begin() as db:
         return refunds.request(
             db,
-            hospital_id=stage.hospital_id,
-            key=f"purse-{next(_serial)}",
-            reason="CLEARANCE",
-            kind=PREPAY,
-            owner=str(patient.id),
-            subject_id=patient.id,
-            patient_id=patient.id,
-            amount_fen=fen,
-            by=by,
-            now=stage.clock.now(),
+            refunds.drawn_up(
+                hospital_id=stage.hospital_id,
+                key=f"purse-{next(_serial)}",
+                reason="CLEARANCE",
+                kind=PREPAY,
+                owner=str(patient.id),
+                subject_id=patient.id,
+                patient_id=patient.id,
+                amount_fen=fen,
+                by=by,
+                now=stage.clock.now(),
+            ),
         ).id
 
 

@@ -152,16 +152,18 @@ def late(bank: Bank, fen: int) -> tuple[str, str, str]:
     with Session.begin() as db:
         refund = refunds.request(
             db,
-            hospital_id=bank.house.hospital_id,
-            key=f"late-{new_id()}",
-            reason="CLEARANCE",
-            kind=CLAIM,
-            owner=account,
-            subject_id=UUID(account),
-            patient_id=patient.id,
-            amount_fen=fen,
-            by="staff:window",
-            now=bank.house.now(),
+            refunds.drawn_up(
+                hospital_id=bank.house.hospital_id,
+                key=f"late-{new_id()}",
+                reason="CLEARANCE",
+                kind=CLAIM,
+                owner=account,
+                subject_id=UUID(account),
+                patient_id=patient.id,
+                amount_fen=fen,
+                by="staff:window",
+                now=bank.house.now(),
+            ),
         )
     with Session.begin() as db:
         refunds.approve(db, Refund.locked(db, refund.id), by="staff:second", now=bank.house.now())

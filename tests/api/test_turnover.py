@@ -70,16 +70,18 @@ def ask_back(house: House, account: UUID, fen: int, kind: AccountKind = CLAIM) -
     with Session.begin() as db:
         refund = refunds.request(
             db,
-            hospital_id=house.hospital_id,
-            key=f"ask-{new_id()}",
-            reason="CLEARANCE",
-            kind=kind,
-            owner=str(account),
-            subject_id=account,
-            patient_id=_patient_of(db, account),
-            amount_fen=fen,
-            by="staff:window",
-            now=house.now(),
+            refunds.drawn_up(
+                hospital_id=house.hospital_id,
+                key=f"ask-{new_id()}",
+                reason="CLEARANCE",
+                kind=kind,
+                owner=str(account),
+                subject_id=account,
+                patient_id=_patient_of(db, account),
+                amount_fen=fen,
+                by="staff:window",
+                now=house.now(),
+            ),
         )
         return refund.id
 
