@@ -214,8 +214,12 @@ BEGIN
         coalesce(listed.items_hash, sha256('')), at
     FROM inside
     FULL JOIN listed ON listed.admission_id = inside.admission_id
-    JOIN admission stay ON stay.id = coalesce(inside.admission_id, listed.admission_id)
-        AND stay.hospital_id = of_hospital
+    -- Looked up for each bill, and never the other way round: where statistics know only small hospitals, all
+    -- lines would be gathered anew for each stay of a big one. LIMIT keeps the planner from turning it.
+    CROSS JOIN LATERAL (
+        SELECT * FROM admission WHERE id = coalesce(inside.admission_id, listed.admission_id)
+            AND hospital_id = of_hospital LIMIT 1
+    ) stay
     -- Stay by stay over the stay's own days: lines of others cost nothing, however many are stored.
     CROSS JOIN LATERAL (
         SELECT sum(line.amount_fen)::bigint AS total_fen FROM charge_line line
