@@ -7,14 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from flask import Flask, current_app, request
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage, RedisStorage
-from redis import RedisError
 from werkzeug.exceptions import TooManyRequests
 
-from api.memory import PATIENCE, REST_S
+from api.memory import PATIENCE, Resting
 from policies.access import Actor
 
 LIMITS: dict[str, RateLimitItem] = {
@@ -41,8 +39,7 @@ SHARE, BUNDLE_S = 16, 1.0
 """A process tells Redis when it has counted this part of what was left, or this long after."""
 
 MANY = 20_000
-
-log = structlog.get_logger("limits")
+"""Keys of which bundles are kept; what more of them would not be told is let go."""
 
 
 class Limited(TooManyRequests):
@@ -75,8 +72,7 @@ class Counts:
         uri = redis_url.replace("unix:", "redis+unix:", 1)  # the library's own name of a socket
         self._shared = RedisStorage(uri, key_prefix="limit", **options)
         self._own = MemoryStorage()
-        self._tick = tick
-        self._resting_until = 0.0
+        self._tick, self._resting = tick, Resting("limits_in_memory", tick)
         self._bundles: dict[str, Bundle] = {}
         self._lock = threading.Lock()
 
@@ -104,13 +100,9 @@ class Counts:
     def _seen(self, limit: RateLimitItem, name: str, more: int) -> int:
         """How many there were in this window, these included; by this process alone while Redis is
         gone."""
-        if self._tick() >= self._resting_until:
-            try:
-                return self._shared.incr(name, limit.get_expiry(), more)
-            except RedisError as gone:
-                self._resting_until = self._tick() + REST_S
-                log.warning("limits_in_memory", error=type(gone).__name__)
-        return self._own.incr(name, limit.get_expiry(), more)
+        told = (name, limit.get_expiry(), more)
+        seen = self._resting.ask(lambda: self._shared.incr(*told))
+        return self._own.incr(*told) if seen is None else seen
 
 
 def install(app: Flask, redis_url: str) -> None:

@@ -2,6 +2,8 @@
 nobody waits for it."""
 
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 import structlog
 from redis import Redis, RedisError
@@ -17,28 +19,42 @@ PATIENCE = {
 
 REST_S = 5.0
 
+T = TypeVar("T")
+
 log = structlog.get_logger("memory")
 
 
+class Resting:
+    """Asks Redis; after a failure it is left alone for 5 s. ``event``: what the log then says."""
+
+    def __init__(self, event: str, tick: Callable[[], float] = time.monotonic) -> None:
+        self._event, self._tick = event, tick
+        self._until = 0.0
+
+    def ask(self, question: Callable[[], T]) -> T | None:
+        """What Redis says; None while it is gone."""
+        if self._tick() < self._until:
+            return None
+        try:
+            return question()
+        except RedisError as gone:
+            self._until = self._tick() + REST_S
+            log.warning(self._event, error=type(gone).__name__)
+            return None
+
+
 class Memory:
-    """Remembers for a while that something was there. After a failure Redis is left alone for 5
-    s."""
+    """Remembers for a while that something was there."""
 
     def __init__(self, url: str) -> None:
         self._redis = Redis.from_url(url, **PATIENCE)
-        self._resting_until = 0.0
+        self._resting = Resting("replays_not_seen")
 
     def first_time(self, key: str, remember_s: int) -> bool:
         """Whether this key was never seen in the last ``remember_s`` seconds; True while Redis is
         gone."""
-        if time.monotonic() < self._resting_until:
-            return True
-        try:
-            return bool(self._redis.set(key, "1", nx=True, ex=remember_s))
-        except RedisError as gone:
-            self._resting_until = time.monotonic() + REST_S
-            log.warning("replays_not_seen", error=type(gone).__name__)
-            return True
+        said = self._resting.ask(lambda: bool(self._redis.set(key, "1", nx=True, ex=remember_s)))
+        return said is not False
 
     def answers(self) -> bool:
         """Whether Redis is there now."""
