@@ -1,5 +1,5 @@
-"""A question to the insurance platform is held, claimed and answered by one statement each; a
-settlement is shown by one.
+"""A question to the insurance platform is held (with what of the stay lies there, and whose it is),
+claimed and answered by one statement each; a settlement is shown by one.
 """
 
 from alembic import op

@@ -2,8 +2,8 @@
 
 from models.migrations.sql_files import run_files
 
-revision = "0031"
-down_revision = "0030"
+revision = "0030"
+down_revision = "0029"
 
 
 def upgrade() -> None:
