@@ -24,8 +24,8 @@ HEADERS = {
 }
 """Set unless the view set its own."""
 
-TRANSPORT = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
-"""As well, where we are reached by HTTPS."""
+OVER_HTTPS = HEADERS | {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
+"""Those, where we are reached by HTTPS."""
 
 log = structlog.get_logger("requests")
 
@@ -68,9 +68,7 @@ def _tell(answer: Response) -> Response:
 def _careful(headers: Headers) -> None:
     """Add what the view did not say itself; its headers are walked once, not once for each name."""
     said = {name.title() for name, _ in headers}
-    careful = HEADERS
-    if settings().public_base_url.startswith("https://"):
-        careful = HEADERS | TRANSPORT
+    careful = OVER_HTTPS if settings().public_base_url.startswith("https://") else HEADERS
     for name, value in careful.items():
         if name not in said:
             headers.add(name, value)

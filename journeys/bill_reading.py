@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from config import SHANGHAI
-from journeys.patient_scope import reach, stay_for
+from journeys.patient_scope import asked_for, stay_for
 from models.daily_bill import DailyBill
 from models.db import ReadSession, Session, named_at_once
 from models.patient import masked_name
@@ -84,13 +84,11 @@ def read_bill(
 def _find(actor: Actor, admission_id: UUID, day: date, version: int | None) -> dict[str, Any]:
     found = named_at_once(
         BILL,
-        hospital=actor.hospital_id,
-        stay=admission_id,
         day=day,
         version=version,
         words=line_words(),
         other=OTHER_CATEGORY,
-        **reach(actor, "VIEW"),
+        **asked_for(actor, admission_id, "VIEW"),
     )
     if not found:
         raise NotFound("ADMISSION_UNKNOWN")

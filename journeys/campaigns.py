@@ -112,8 +112,7 @@ def draft(
     name or amount."""
     now = outside.now()
     with Session.begin() as db:
-        here = select(Hospital.id).where(Hospital.id == actor.hospital_id)
-        db.execute(here.with_for_update(key_share=True))  # one of two same requests waits here
+        Hospital.take_turns(db, actor.hospital_id)
         campaign = NoticeCampaign.by_key(db, actor.hospital_id, actor.name, key)
         if campaign and (campaign.name, campaign.least_fen) != (name, least_fen):
             raise Conflict("IDEMPOTENCY_CONFLICT")

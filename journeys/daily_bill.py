@@ -48,11 +48,11 @@ def correct_bills(outside: Counterparts, hospital_id: UUID) -> int:
     From six o'clock on it also makes up for yesterday's bills: those of patients who were
     registered late, or all of them if the night's job did not get through.
     """
-    at = outside.now()
+    at, words = outside.now(), _words()
     with Session.begin() as db:
-        made = daily_bill.correct(db, hospital_id, at, _words())
+        made = daily_bill.correct(db, hospital_id, at, words)
         if at.astimezone(SHANGHAI).hour >= MADE_AT:
-            made += daily_bill.make(db, hospital_id, _yesterday(outside), at, _words())
+            made += daily_bill.make(db, hospital_id, _yesterday(outside), at, words)
         return made
 
 

@@ -6,7 +6,6 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session as Db
 
 from config import today
@@ -65,8 +64,7 @@ def draft_filing(actor: Actor, outside: Counterparts, wanted: Wanted, key: str) 
     if not wanted.scenes and not wanted.groups:
         raise Refused("FILING_COVERS_NOTHING")
     with Session.begin() as db:
-        here = select(Hospital.id).where(Hospital.id == actor.hospital_id)
-        db.execute(here.with_for_update(key_share=True))  # one of two same requests waits here
+        Hospital.take_turns(db, actor.hospital_id)
         filing = PrepayFiling.by_key(db, actor.hospital_id, actor.name, key)
         if filing and filing.request_hash != wanted.hash():
             raise Conflict("IDEMPOTENCY_CONFLICT")

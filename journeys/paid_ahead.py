@@ -61,8 +61,7 @@ def open_plan(actor: Actor, outside: Counterparts, plan: Plan, key: str) -> dict
     with Session.begin() as db:
         if plan.patient_id is not None:
             Patient.seen_by(db, actor, plan.patient_id)
-        here = select(Hospital.id).where(Hospital.id == actor.hospital_id)
-        db.execute(here.with_for_update(key_share=True))  # one of two same requests waits here
+        Hospital.take_turns(db, actor.hospital_id)
         there = db.scalar(
             select(PaidAhead).filter_by(
                 hospital_id=actor.hospital_id, opened_by=actor.name, client_key=key

@@ -185,12 +185,15 @@ def make_months(db: Session, first: date, months: int) -> int:
     return int(db.scalar(select(func.make_charge_months(first, months))) or 0)
 
 
-_TOTAL: LiteralString = """
-    SELECT coalesce(sum(line.amount_fen), 0)::bigint AS fen FROM charge_line line
+OF_STAY: LiteralString = """
+    FROM charge_line line
     WHERE line.admission_id = %(stay)s
         AND line.occurred_on >= coalesce(
             (SELECT first_charged_on FROM admission WHERE id = %(stay)s), '-infinity')
 """
+"""All lines of a stay; months before its first charge are not opened."""
+
+_TOTAL: LiteralString = f"SELECT coalesce(sum(line.amount_fen), 0)::bigint AS fen {OF_STAY}"
 
 
 def total_fen(db: Session, admission_id: UUID) -> int:

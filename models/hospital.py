@@ -36,6 +36,14 @@ class Hospital(Base):
             return hospital
         raise NotFound("HOSPITAL_UNKNOWN")
 
+    @classmethod
+    def take_turns(cls, db: Session, hospital_id: UUID) -> None:
+        """Of two same requests the second waits here until the first has committed, and finds what
+        it wrote by its key. Rows that refer to the hospital are not kept waiting.
+        """
+        here = select(cls.id).where(cls.id == hospital_id)
+        db.execute(here.with_for_update(key_share=True))
+
 
 class Setting(Base):
     """The present value of one setting of one hospital."""

@@ -55,12 +55,11 @@ class Machine:
         """Change the state and leave a row; refuse what is not drawn. The caller holds the row's
         lock.
         """
-        db.add(StateMove(**self.drawn(there, at=at, by=by, why=why)))
-        self.state = there
+        db.add(StateMove(**self.goes(there, at=at, by=by, why=why)))
 
     def goes(self, there: str, *, at: datetime, by: str, why: str = "") -> dict[str, Any]:
-        """Change the state of an entity that belongs to no session; the row of the move, for the
-        function of the database that writes both down.
+        """Change the state; the row of the move, for whoever writes it down: ``move``, or the
+        function of the database that writes an entity of no session.
         """
         move = self.drawn(there, at=at, by=by, why=why)
         self.state = there

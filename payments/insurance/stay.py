@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session as Db
 
 from models.admission import Admission
+from models.charges import OF_STAY
 from models.db import named_at_once, within
 from models.patient import Patient
 from payments.insurance.facts import Diagnosis, FeeLine, StayFacts
@@ -68,16 +69,12 @@ def leaving(admission_id: UUID) -> tuple[UUID | None, StayFacts]:
     return row["encounter_id"], stay_facts(stay, patient)
 
 
-_FEE_LINES: LiteralString = """
+_FEE_LINES: LiteralString = f"""
     SELECT line.source_line_id AS line, line.occurred_at AS at, line.national_code AS med_list_codg,
         line.hospital_code AS medins_list_codg, line.amount_fen, line.quantity,
         line.unit_price AS unit_price_yuan, line.department_code, line.department_name,
         line.doctor_code, line.doctor_name, coalesce(line.reverses, '') AS reverses
-    FROM charge_line line
-    WHERE line.admission_id = %(stay)s
-        AND line.occurred_on >= coalesce(
-            (SELECT first_charged_on FROM admission WHERE id = %(stay)s), '-infinity')
-    ORDER BY line.seq
+    {OF_STAY} ORDER BY line.seq
 """
 
 
