@@ -29,6 +29,13 @@ def refunded_fen(simulator: Simulator, out_trade_no: str) -> int:
     return fen
 
 
+def test_whoever_asks_when_it_is_due_hears_the_result(wechat: WeChatClient) -> None:
+    for _ in range(20):
+        out_refund_no = number()
+        assert wechat.refund(wechat.paid(), 40, out_refund_no=out_refund_no).ok
+        assert wechat.query_refund(out_refund_no).json()["status"] == "SUCCESS"
+
+
 def test_accepted_first_and_done_later(simulator: Simulator, wechat: WeChatClient) -> None:
     simulator.settings(refund_seconds=0.3)
     out_trade_no, out_refund_no = wechat.paid(1000), number()
