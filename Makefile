@@ -76,7 +76,7 @@ requirements: .venv/ready-to-develop ## Pin again, after editing requirements.in
 	$(COMPILE) -o requirements-dev.txt requirements-dev.in
 
 .venv/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer, please" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13, please")'
 	$(PYTHON) -m venv .venv
 
 .venv/ready: requirements.txt | .venv/bin/python
