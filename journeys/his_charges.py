@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session as Db
 
 from config import today
@@ -124,15 +124,17 @@ def _shown(said: Any) -> str | None:
     return said if said.isprintable() or not UNSTORABLE.search(said) else None
 
 
+class _Part(NamedTuple):
+    """So much of a line was taken back, in positive numbers."""
+
+    quantity: Decimal
+    amount_fen: int
+
+
 def _taken_back(db: Db, actor: Actor, asked: dict[int, Reversal], found: Read) -> dict[int, Charge]:
     stays = _locked_stays(db, actor, {reversal.inpatient_no for reversal in asked.values()})
     originals = _originals(db, actor, stays, {reversal.reverses for reversal in asked.values()})
-    taken = _taken_so_far(
-        db,
-        set(stays.values()),
-        set(originals),
-        but_not={reversal.source_line_id for reversal in asked.values()},
-    )
+    taken = _taken_so_far(db, set(stays.values()), set(originals))
     good: dict[int, Charge] = {}
     said: dict[Reversal, Charge] = {}
     for place, reversal in asked.items():
@@ -145,13 +147,17 @@ def _taken_back(db: Db, actor: Actor, asked: dict[int, Reversal], found: Read) -
         original = originals.get(reversal.reverses)
         if original and original.inpatient_no != reversal.inpatient_no:
             original = None
-        quantity, fen = taken.get(reversal.reverses, (Decimal(), 0))
+        parts = taken.setdefault(reversal.reverses, {})
+        # What this number took before is not in its own way, and stays taken whatever it says now.
+        others = [part for number, part in parts.items() if number != reversal.source_line_id]
+        quantity = sum((part.quantity for part in others), Decimal())
+        fen = sum(part.amount_fen for part in others)
         try:
             good[place] = said[reversal] = take_back(original, reversal, quantity, fen)
         except NotTaken as refused:
             found.refuse(place, refused)
             continue
-        taken[reversal.reverses] = (quantity + reversal.quantity, fen + reversal.amount_fen)
+        parts.setdefault(reversal.source_line_id, _Part(reversal.quantity, reversal.amount_fen))
     return good
 
 
@@ -193,21 +199,12 @@ def _originals(
     }
 
 
-def _taken_so_far(
-    db: Db, stays: set[UUID], line_ids: set[str], *, but_not: set[str]
-) -> dict[str, tuple[Decimal, int]]:
-    """How much of each line was taken back, but not by these reversals: they may be said again."""
-    query = (
-        select(
-            ChargeLine.reverses,
-            -func.sum(ChargeLine.quantity),
-            -func.sum(ChargeLine.amount_fen),
-        )
-        .where(
-            ChargeLine.admission_id.in_(stays),
-            ChargeLine.reverses.in_(line_ids),
-            ChargeLine.source_line_id.not_in(but_not),
-        )
-        .group_by(ChargeLine.reverses)
-    )
-    return {str(line): (quantity, int(fen)) for line, quantity, fen in db.execute(query)}
+def _taken_so_far(db: Db, stays: set[UUID], line_ids: set[str]) -> dict[str, dict[str, _Part]]:
+    """What was taken back of each of these lines, by the number of the reversal."""
+    query = select(
+        ChargeLine.reverses, ChargeLine.source_line_id, -ChargeLine.quantity, -ChargeLine.amount_fen
+    ).where(ChargeLine.admission_id.in_(stays), ChargeLine.reverses.in_(line_ids))
+    taken: dict[str, dict[str, _Part]] = {}
+    for line, number, quantity, fen in db.execute(query):
+        taken.setdefault(str(line), {})[number] = _Part(quantity, fen)
+    return taken

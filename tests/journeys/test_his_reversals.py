@@ -109,6 +109,32 @@ def test_a_reversal_said_again_is_a_duplicate(day: HisDay) -> None:
     assert day.charged_fen() == 0
 
 
+@pytest.mark.parametrize("quantity", ["3", "1", "10", "11"])
+@pytest.mark.parametrize("said_again", ["first", "last", "of another line"])
+def test_beside_a_reversal_said_again_no_more_goes_back_than_is_left(
+    day: HisDay, said_again: str, quantity: str
+) -> None:
+    """What R1 took stays taken, whatever its number says now: 3 of 10 are gone, 8 cannot follow."""
+    no = day.admit().inpatient_no
+    ten = {"quantity": "10", "unit_price": "1", "amount": "10.00"}
+    day.charge(line(no, "A", **ten), line(no, "B", **ten))
+    assert day.reverse(back(no, "R1", quantity="3", amount="3.00")) == ["ACCEPTED"]
+    again = back(no, "R1", quantity=quantity, amount=f"{quantity}.00")
+    eight = back(no, "R2", quantity="8", amount="8.00")
+    if said_again == "of another line":
+        again["reverses"] = "B"
+    batch = [eight, again] if said_again == "last" else [again, eight]
+    numbers = [each["source_line_id"] for each in batch]
+    verdicts = dict(zip(numbers, day.reverse(*batch), strict=True))
+    assert verdicts["R2"] == "REVERSES_TOO_MUCH"
+    same = quantity == "3" and said_again != "of another line"
+    assert verdicts["R1"] in (["DUPLICATE"] if same else ["CONFLICT", "REVERSES_TOO_MUCH"])
+    assert day.charged_fen() == 2_000 - 300
+    seven = back(no, "R3", quantity="7", amount="7.00")
+    assert day.reverse(again, seven)[1] == "ACCEPTED"
+    assert day.charged_fen() == 1_000
+
+
 def test_many_at_once_take_a_line_back_once(day: HisDay) -> None:
     no = day.admit().inpatient_no
     day.charge(line(no, "A"))
