@@ -17,6 +17,7 @@ from models.refund import Refund, RefundState
 from models.settlement import AidClaim, ClaimState, Settlement
 from models.settlement_sheet import Sheet
 from payments import refunds
+from payments.insurance.amounts import SettlementAmounts
 from policies.lots import Lot
 from policies.settlement import Share, Split, split
 
@@ -24,17 +25,12 @@ HOSPITAL_PART = "HOSPITAL_PART"
 AID_AGENCY = "AID_AGENCY"
 
 PAYERS = {
-    "basic": "BASIC",
-    "critical": "CRITICAL",
-    "aid": "MEDICAL_AID",
-    "civil": "CIVIL_SERVANT",
-    "supplementary": "SUPPLEMENTARY",
-    "disabled": "DISABLED",
-    "other": "OTHER_FUND",
-    "account": "ACCOUNT",
-    "hospital": HOSPITAL_PART,
+    "AID": "MEDICAL_AID",
+    "CIVIL": "CIVIL_SERVANT",
+    "OTHER": "OTHER_FUND",
+    "HOSPITAL": HOSPITAL_PART,
 }
-"""field of the insurer's amounts -> payer of a line; what is left is the patient's own cash."""
+"""A payer as the insurer's amounts call it -> as a line calls it, where they differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,7 @@ def shares_of(run: Settlement, claim: AidClaim | None) -> list[Share]:
     it is known.
     """
     amounts = run.amounts if run.amounts is not None else run.trial
-    shares = [Share(payer, int(amounts.get(field, 0))) for field, payer in PAYERS.items()]
+    shares = _of_insurer(amounts)
     if claim is None:
         if run.amounts is None and run.aid_estimate_fen:
             shares.append(Share(AID_AGENCY, run.aid_estimate_fen, "PENDING"))
@@ -149,6 +145,16 @@ def unbook(db: Db, run: Settlement, claim: AidClaim | None, stamp: Stamp) -> Non
     for key in [*keys, f"settlement:{run.id}:bill"]:
         if transaction := ledger.find_or_none(db, run.hospital_id, key):
             _reverse(db, run, transaction, f"{key}:back", "undo", stamp)
+
+
+def _of_insurer(amounts: dict[str, Any]) -> list[Share]:
+    """What is left is the patient's own cash, also where a province fills the fund fields otherwise
+    (I2): the payers are then those of setldetail.
+    """
+    if "funds" not in amounts:  # nobody was asked
+        return []
+    lines = SettlementAmounts.from_json(amounts).payer_lines()
+    return [Share(PAYERS.get(payer, payer), fen) for payer, fen in lines if payer != "CASH"]
 
 
 def _share_line(share: Share) -> Line:
