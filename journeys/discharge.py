@@ -318,7 +318,8 @@ def _take_back(actor: Actor, outside: Counterparts, run: Settlement) -> Settleme
         except (NotNow, NoAnswer) as silence:
             raise Busy("AID_SILENT") from silence
     if run.insured and encounter:
-        outside.insurance.undo_settlement(encounter.id, actor, reopen_stay=True)
+        setl_id = (run.amounts or {}).get("setl_id", "")
+        outside.insurance.undo_settlement(encounter.id, actor, setl_id=setl_id, reopen_stay=True)
     stamp = Stamp(actor.name, outside.now())
     with Session.begin() as db:
         sheet = Sheet.held(db, run.admission_id, run.id)

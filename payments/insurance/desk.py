@@ -148,15 +148,21 @@ class InsuranceDesk:
         )
 
     def undo_settlement(
-        self, encounter_id: UUID, by: Actor, *, reopen_stay: bool = False
+        self,
+        encounter_id: UUID,
+        by: Actor,
+        *,
+        setl_id: str | None = None,
+        reopen_stay: bool = False,
     ) -> SettlementAmounts | None:
         """Undo the settlement (2305; with ``reopen_stay`` also the discharge, 2405); the negative
         amounts.
 
-        None when there was never a settlement to undo. Raises Refused INSURANCE_AMOUNTS_DISAGREE
-        (I8).
+        With ``setl_id`` only this one: who comes late must not undo what the stay was settled by
+        since. None when there was never a settlement to undo. Raises Refused
+        INSURANCE_AMOUNTS_DISAGREE (I8).
         """
-        return settle.undo(self._calls, encounter_id, by, reopen_stay=reopen_stay)
+        return settle.undo(self._calls, encounter_id, by, setl_id=setl_id, reopen_stay=reopen_stay)
 
     def recover(self, call_id: UUID, by: Actor) -> str:
         """Find out what became of a lost call, or reverse it (2601); its new state.

@@ -145,12 +145,14 @@ class _Undo(Question):
     infno = "2305"
     wanted = frozenset({EncounterState.SETTLED})
 
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
+    def __init__(self, calls: Calls, setl_id: str | None) -> None:
+        self._calls, self._setl_id = calls, setl_id
         self._settled: Row = {}
 
     def nodes(self, db: SqlSession, held: Held) -> Mapping[str, Any]:
         stay = held.stay
+        if self._setl_id not in (None, stay.setl_id):
+            raise Occupied("INSURANCE_CALL_OPEN")
         self._settled = stay.settlement or {}
         data = {"mdtrt_id": stay.mdtrt_id, "setl_id": stay.setl_id, "psn_no": stay.psn_no}
         return {"data": data}
@@ -210,15 +212,23 @@ def settle(
 
 
 def undo(
-    calls: Calls, encounter_id: UUID, by: Actor, *, reopen_stay: bool = False
+    calls: Calls,
+    encounter_id: UUID,
+    by: Actor,
+    *,
+    setl_id: str | None = None,
+    reopen_stay: bool = False,
 ) -> SettlementAmounts | None:
-    """2305, and 2405 when asked; a second call finds it done. The last undo's amounts, None if
-    there was none.
+    """2305, and 2405 when asked; a second call finds it done, also when the stay was settled anew
+    since: only the settlement ``setl_id`` is undone. The last undo's amounts, None if there was
+    none.
     """
     stay = recover.clear_way(calls, encounter_id, by)
     must_be(stay, EncounterState.SETTLED, EncounterState.DISCHARGED, EncounterState.REGISTERED)
     if stay.state == EncounterState.SETTLED:
-        calls.ask(_Undo(calls), encounter_id, by)
+        if setl_id not in (None, stay.setl_id):
+            return _last_undo(encounter_id)
+        calls.ask(_Undo(calls, setl_id), encounter_id, by)
     if reopen_stay and stay.state != EncounterState.REGISTERED:
         fees.reopen(calls, encounter_id, by)
     return _last_undo(encounter_id)
