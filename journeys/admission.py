@@ -36,7 +36,7 @@ def register(
         stay = stay_for(db, actor, admission_id, "OWN", lock=True)
         if stay.state == AdmissionState.SLIP:
             if phone:
-                db.get_one(Patient, stay.patient_id, with_for_update=True).phone = phone
+                Patient.locked(db, stay.patient_id).phone = phone
             stay.move(db, AdmissionState.IN_HOUSE, at=now, by=actor.name)
             took_step(db, stay, actor, "registration", now)
         elif stay.state == AdmissionState.CANCELLED:

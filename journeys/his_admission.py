@@ -173,7 +173,7 @@ def _numbered(db: Db, actor: Actor, number: str) -> Patient | None:
     query = select(Patient).where(
         Patient.hospital_id == actor.hospital_id, Patient.his_patient_no == number
     )
-    return db.scalar(query.with_for_update())
+    return db.scalar(query.with_for_update(key_share=True))
 
 
 def _of_an_old_card(db: Db, actor: Actor, id_no: str, name: str, number: str) -> Patient | None:

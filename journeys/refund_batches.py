@@ -51,7 +51,7 @@ def _cleared(actor: Actor, outside: Counterparts, account_id: UUID, reason: str,
         account = db.get(PrepayAccount, account_id)
         if account is None or account.hospital_id != actor.hospital_id:
             raise NotFound("PREPAY_ACCOUNT_UNKNOWN")
-        patient = db.get_one(Patient, account.patient_id, with_for_update=True)
+        patient = Patient.locked(db, account.patient_id)
         own_key = f"{key}:{account_id}"
         there = RefundRequest.by_key(db, actor.hospital_id, actor.name, own_key)
         if there:

@@ -21,7 +21,11 @@ OLD_CARD = "census:"
 
 
 class Patient(Base):
-    """One person in one hospital's patient index. ``id_type``: 01 identity card, 99 none known."""
+    """One person in one hospital's patient index. ``id_type``: 01 identity card, 99 none known.
+
+    Every lock leaves the key alone: who writes a row about the patient may hold what the holder of
+    the lock wants next, the account of the cash or the counter of the receipts.
+    """
 
     __tablename__ = "patient"
     __table_args__ = (
@@ -58,14 +62,19 @@ class Patient(Base):
             cls.hospital_id == hospital_id, cls.id_no_index == blind_index(id_no)
         )
         query = query.order_by(cls.his_patient_no.startswith(OLD_CARD), cls.id)
-        found = db.scalars(query.with_for_update() if lock else query)
+        found = db.scalars(query.with_for_update(key_share=True) if lock else query)
         return [row for row in found if same_name(row.name, name)]
+
+    @classmethod
+    def locked(cls, db: Session, patient_id: UUID) -> Self:
+        """The patient under the row's lock."""
+        return db.get_one(cls, patient_id, with_for_update={"key_share": True})
 
     @classmethod
     def seen_by(cls, db: Session, actor: Actor, patient_id: UUID, *, lock: bool = False) -> Self:
         """The patient, if this actor is they or reads the hospital; NotFound otherwise."""
         query = select(cls).where(cls.id == patient_id, cls.hospital_id == actor.hospital_id)
-        patient = db.scalar(query.with_for_update() if lock else query)
+        patient = db.scalar(query.with_for_update(key_share=True) if lock else query)
         own = patient is not None and patient.id == actor.patient_id
         if patient is None or not (own or actor.may("hospital:read")):
             raise NotFound("PATIENT_UNKNOWN")
@@ -84,7 +93,7 @@ class Patient(Base):
         else:
             mine = cls.id_no_index == self.id_no_index
         query = select(cls).where(cls.hospital_id.in_(hospital_ids), mine).order_by(cls.id)
-        found = db.scalars(query.with_for_update() if lock else query)
+        found = db.scalars(query.with_for_update(key_share=True) if lock else query)
         return [row for row in found if row.id == self.id or same_name(row.name, self.name)]
 
     @property

@@ -68,7 +68,7 @@ def topped_up(db: Db, order: PaymentOrder, came: Arrival) -> None:
     like any other and becomes a work item: it must be offered back. Under the patient's lock: a
     withdrawal under way either gives this money back too, or is seen here.
     """
-    patient = db.get_one(Patient, order.subject_id, with_for_update=True)
+    patient = Patient.locked(db, order.subject_id)
     PrepayAccount.own(db, patient, today(came.at))
     _book(db, order, came, AccountKind.OUTPATIENT_PREPAY)
     if not may_still_keep(db, order.id, today(came.at)):

@@ -1,14 +1,18 @@
 """Orders whose answers were lost, refused or late: the payer can pay, and no fen goes astray."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Barrier
+from time import sleep
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from journeys import deposits, discharge
-from models.db import Session
-from models.payment_order import PaymentOrder, Route
+from models.db import Session, new_id, rows
+from models.payment_order import OrderState, PaymentOrder, Purpose, Route
+from payments import booking, orders
+from payments.channels.wechat import ChannelOrder
 from payments.collection import Payment
 from policies.refusals import Busy
 from tests import till
@@ -149,3 +153,66 @@ def test_what_pays_the_bill_is_not_offered_back(stage):
     settle(stage, stay)
     discharge.pay_due(cashier, stage.outside, stay.id, Payment(FEN, Route.CASH, "all-of-it"))
     assert till.work(stage, "DEPOSIT_TO_OFFER_BACK") == []
+
+
+def test_deposit_and_top_up_of_one_patient_at_once_do_not_wait_in_a_circle(
+    stage, engine, monkeypatch
+):
+    """The deposit holds the cash and writes to the patient; the top-up holds the patient and wants
+    the cash. Somebody with the receipts' counter lets them meet.
+    """
+    monkeypatch.setattr(booking, "may_still_keep", lambda *_: True)
+    patient = stage.patient()
+    stay = stage.stay(patient)
+    till.pay_qr(stage, stay, 500)
+    deposit = till.order_qr(stage, stay, 700)["id"]
+    top_up = waiting_top_up(stage, patient, 300)
+    with ThreadPoolExecutor(2) as pool, engine.connect() as counter:
+        mine = {"hospital": stage.hospital_id}
+        of_year = "SELECT FROM receipt_counter WHERE hospital_id = :hospital FOR UPDATE"
+        counter.execute(text(of_year), mine)
+        booked = []
+        for waiting, (order_id, fen) in enumerate([(deposit, 700), (top_up, 300)]):
+            booked.append(pool.submit(paid_there, stage, order_id, fen))
+            while len(locks_awaited()) <= waiting:
+                sleep(0.01)
+        counter.rollback()
+        assert [each.result() for each in booked] == [None, None]
+    assert till.held(stage, stay) == 1_200
+    till.proven(stage)
+
+
+def waiting_top_up(stage, patient, fen):
+    now = stage.clock.now()
+    order = PaymentOrder(
+        id=new_id(),
+        hospital_id=stage.hospital_id,
+        state=OrderState.WAITING,
+        purpose=Purpose.TOP_UP,
+        subject_id=patient.id,
+        patient_id=patient.id,
+        route=Route.QR,
+        amount_fen=fen,
+        client_key="top-up",
+        request_hash="",
+        asked_by="staff:cashier",
+        step_channel="WINDOW",
+        created_at=now,
+        expires_at=now + timedelta(minutes=9),
+    )
+    with Session.begin() as db:
+        db.add(order)
+    return order.id
+
+
+def paid_there(stage, order_id, fen):
+    now = stage.clock.now()
+    said = ChannelOrder("PAID", order_id.hex, f"T{order_id.hex}", fen, paid_at=now, payer=None)
+    orders.record(order_id, said, now, by="notice")
+
+
+def locks_awaited():
+    return rows(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+        " AND wait_event_type = 'Lock'"
+    )
