@@ -45,15 +45,16 @@ def make_yesterdays_bills(outside: Counterparts, hospital_id: UUID) -> int:
 def correct_bills(outside: Counterparts, hospital_id: UUID) -> int:
     """The next version for each day that got lines after it was over, told; how many were made.
 
-    From six o'clock on it also makes up for yesterday's bills: those of patients who were
-    registered late, or all of them if the night's job did not get through.
+    It also makes up for yesterday's bills: those of patients who were registered late, or all of
+    them if the night's job did not get through. Before six o'clock it does nothing: yesterday's
+    lines are still coming in, and nobody is told of each hour's in the night.
     """
     at, words = outside.now(), _words()
+    if at.astimezone(SHANGHAI).hour < MADE_AT:
+        return 0
     with Session.begin() as db:
         made = daily_bill.correct(db, hospital_id, at, words)
-        if at.astimezone(SHANGHAI).hour >= MADE_AT:
-            made += daily_bill.make(db, hospital_id, _yesterday(outside), at, words)
-        return made
+        return made + daily_bill.make(db, hospital_id, _yesterday(outside), at, words)
 
 
 def check_yesterday(outside: Counterparts, hospital_id: UUID) -> int:

@@ -137,6 +137,27 @@ def test_a_line_that_came_before_the_bill_needs_no_correction(day: HisDay) -> No
     assert [bill.version for bill in day.bills()] == [1]
 
 
+def test_the_lines_of_a_night_are_told_once_in_the_morning(day: HisDay) -> None:
+    """The hourly correction comes before the list: it must not tell of each hour's lines."""
+    stay = day.admit()
+    older = line(stay.inpatient_no, occurred_at="2025-07-02 10:00:00")
+    for hour in range(6):
+        day.at = shanghai(2025, 7, 4, hour, 5)
+        day.charge(line(stay.inpatient_no), *([] if hour else [older]))
+        day.at = shanghai(2025, 7, 4, hour, 20)
+        assert day.correct_bills() == 0
+    day.morning_after(THE_3RD)
+    assert day.make_bills(THE_3RD) == 1
+    day.at = shanghai(2025, 7, 4, 6, 20)
+    assert day.correct_bills() == 1
+    assert day.count("unbilled_day") == 0
+    assert [(bill.day.day, bill.version, bill.line_count) for bill in day.bills()] == [
+        (2, 1, 1),
+        (3, 1, 6),
+    ]
+    assert day.count("message") == 2
+
+
 def test_a_late_line_on_a_day_without_a_bill_makes_its_first_version(day: HisDay) -> None:
     stay = day.admit(admitted_at=shanghai(2025, 7, 6))
     day.at = shanghai(2025, 7, 6)
