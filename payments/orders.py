@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Db
 
 from models.db import ReadSession, Session, new_id
@@ -36,6 +37,9 @@ DESCRIPTIONS = {
     Purpose.PAID_AHEAD: "疗程或专项费用",
 }
 """What the payer reads in WeChat: never a diagnosis or a department."""
+
+ONE_A_KEY = "uq_payment_order_hospital_id_asked_by_client_key"
+"""What the database calls a second order of one key."""
 
 ASK_AGAIN_AFTER = timedelta(seconds=5)
 """An order is queried no earlier than this after it was made (WeChat Pay's flow)."""
@@ -86,11 +90,17 @@ def find(db: Db, wish: Wish) -> PaymentOrder | None:
 def claim(db: Db, wish: Wish, now: datetime) -> PaymentOrder:
     """Write the order's row in the caller's transaction, under the caller's lock on the subject.
 
-    Cash and card orders wait for `paid`; the others for `ask`. Refused as `drawn_up` says.
+    Cash and card orders wait for `paid`; the others for `ask`. Refused as `drawn_up` says; Conflict
+    when the same key made an order for another subject at this moment.
     """
     order = drawn_up(wish, now)
     db.add(order)
-    db.flush()
+    try:
+        db.flush()
+    except IntegrityError as twin:
+        if ONE_A_KEY in str(twin.orig):
+            raise Conflict("IDEMPOTENCY_CONFLICT") from twin
+        raise
     order.start(db, at=now, by=wish.asked_by)
     return order
 

@@ -14,9 +14,9 @@ from models.payment_order import OrderState, PaymentOrder, Purpose, Route
 from payments import booking, orders
 from payments.channels.wechat import ChannelOrder
 from payments.collection import Payment
-from policies.refusals import Busy
+from policies.refusals import Busy, Conflict
 from tests import till
-from tests.journeys.test_discharge import settle
+from tests.journeys.test_discharge import ready, settle
 
 FEN = 90_000
 
@@ -153,6 +153,31 @@ def test_what_pays_the_bill_is_not_offered_back(stage):
     settle(stage, stay)
     discharge.pay_due(cashier, stage.outside, stay.id, Payment(FEN, Route.CASH, "all-of-it"))
     assert till.work(stage, "DEPOSIT_TO_OFFER_BACK") == []
+
+
+def test_one_key_for_two_bills_at_once_is_a_conflict(stage, monkeypatch):
+    stays = [ready(stage, fen=[1_000]) for _ in range(2)]
+    for stay in stays:
+        assert settle(stage, stay)["due_fen"] == 1_000
+    looked, find = Barrier(2), orders.find
+
+    def both_find_nothing(db, wish):
+        found = find(db, wish)
+        looked.wait(10)
+        return found
+
+    monkeypatch.setattr(orders, "find", both_find_nothing)
+    cashier, payment = stage.actor("CASHIER"), Payment(1_000, Route.CASH, "one-key")
+
+    def pay(stay):
+        try:
+            return discharge.pay_due(cashier, stage.outside, stay.id, payment)["state"]
+        except Conflict as refused:
+            return refused.code
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(pay, stays)) == ["CLOSED", "IDEMPOTENCY_CONFLICT"]
+    till.proven(stage)
 
 
 def test_deposit_and_top_up_of_one_patient_at_once_do_not_wait_in_a_circle(
