@@ -34,6 +34,10 @@ def blueprint(world: World) -> Blueprint:
         world.store.delete("settings", "settings")
         return settings_changed(world, {})
 
+    @routes.get("/under-way")
+    def what_is_under_way() -> Response:
+        return jsonify({kind: len(world.store.all(kind)) for kind in world.coming})
+
     @routes.delete("/under-way")
     def forget_what_is_under_way() -> Response:
         for forget in world.forgetters:

@@ -62,6 +62,7 @@ def blueprint(world: World) -> Blueprint:
     routes = Blueprint("tencent_sms", __name__)
     world.ticks.append(sms_receipts.Carrier(world).send_due)
     world.forgetters.append(lambda: world.store.clear(sms_receipts.DUE))
+    world.coming.append(sms_receipts.DUE)
     actions: dict[str, Callable[[World, str, dict[str, Any]], dict[str, Any]]] = {
         "SendSms": send_sms,
         "PullSmsSendStatusByPhoneNumber": sms_receipts.pulled,

@@ -88,6 +88,7 @@ def blueprint(world: World) -> Blueprint:
     postman = Postman(world)
     world.ticks.append(postman.send_due)
     world.forgetters.append(lambda: world.store.clear(DUE))
+    world.coming.append(DUE)
 
     @routes.get("")
     def notices() -> Response:

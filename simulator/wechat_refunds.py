@@ -33,6 +33,7 @@ def blueprint(world: World) -> Blueprint:
     routes = Blueprint("wechat_refunds", __name__, url_prefix="/v3/refund/domestic/refunds")
     gate = Gate(world)
     world.ticks.append(lambda: finish_due(world))
+    world.coming.append(DUE)
 
     @routes.post("")
     def apply() -> Response:

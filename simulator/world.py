@@ -48,6 +48,8 @@ class World:
         self.ticks: list[Callable[[], None]] = []
         # Each wire that sends by itself adds how to forget what it has not sent yet.
         self.forgetters: list[Callable[[], None]] = []
+        # Each adds the kind of document that stands in the store for what is still to come.
+        self.coming: list[str] = []
         self._shift = timedelta(seconds=self._clock()["shift_seconds"])
         self._shared: dict[str, Any] = {}
 

@@ -47,15 +47,23 @@ def run(seed: int, operations: int) -> list[Figure]:
 
 def settle_dust(here: House, crowd: Crowd) -> None:
     """Calm weather and everything up; a night goes by, people do what is theirs to do, and two
-    more go by: whatever waited for its time was due, also what was asked in the first of them."""
+    more go by: whatever waited for its time was due, also what was asked in the first of them. What
+    the outside said last has its night too."""
     here.weather(CALM)
     here.wait_ready()
     here.world("DELETE", "/_sim/faults")
     here.next_day()
     here.sweep()
     crowd.finish(here.mend)
-    for days_ahead in (1, 2):
+    for days_ahead in (1, 2, 2):
         here.sweep(days_ahead=days_ahead)
+        here.wait("all notices and receipts came", lambda: not sum(coming(here).values()))
+
+
+def coming(here: House) -> dict[str, int]:
+    """What the outside has still to say, by kind."""
+    said: dict[str, int] = here.world("GET", "/_sim/under-way")
+    return said
 
 
 def figure(

@@ -36,6 +36,15 @@ def test_whoever_asks_when_it_is_due_hears_the_result(wechat: WeChatClient) -> N
         assert wechat.query_refund(out_refund_no).json()["status"] == "SUCCESS"
 
 
+def test_what_is_still_to_come_can_be_asked(simulator: Simulator, wechat: WeChatClient) -> None:
+    simulator.settings(refund_seconds=0.3)
+    out_refund_no = number()
+    wechat.refund(wechat.paid(), 40, out_refund_no=out_refund_no)
+    assert simulator.get("/_sim/under-way")["wxpay_refund_due"] == 1
+    result(wechat, out_refund_no)
+    wait_until(lambda: simulator.get("/_sim/under-way")["wxpay_refund_due"] == 0)
+
+
 def test_accepted_first_and_done_later(simulator: Simulator, wechat: WeChatClient) -> None:
     simulator.settings(refund_seconds=0.3)
     out_trade_no, out_refund_no = wechat.paid(1000), number()
