@@ -2,11 +2,13 @@
 
 import json
 from datetime import date, timedelta
+from types import SimpleNamespace
 
 import pytest
 from flask import Flask
 
 from api.daily_bills import DailyBill as Shape
+from config import SHANGHAI
 from journeys import bill_reading, daily_bill
 from models.admission import Admission
 from policies.access import Actor, Channel
@@ -122,9 +124,9 @@ def test_a_late_line_shows_in_the_second_version(house: House, stay: Admission) 
     day = yesterday_of(house)
     late = line(stay.inpatient_no, "late", occurred_at=f"{day} 12:00:00")
     house.his().post("/v1/his/events/charge-batch", {"source_event_id": "f2", "lines": [late]})
-    from types import SimpleNamespace
-
-    assert daily_bill.correct_bills(SimpleNamespace(now=house.now), house.hospital_id) == 1
+    noon = house.now().astimezone(SHANGHAI).replace(hour=12)
+    outside = SimpleNamespace(now=lambda: noon)
+    assert daily_bill.correct_bills(outside, house.hospital_id) == 1
     nurse = house.staff("NURSE", wards=("W1",))
     bill = nurse.get(f"/v1/admissions/{stay.id}/daily-bills/{day}")
     assert (bill["version"], bill["added_count"]) == (2, 1)

@@ -32,7 +32,7 @@ import psycopg
 import requests
 
 import local
-from config import today
+from config import SHANGHAI, today
 from local_servers import Children, free_port, start_postgres, start_valkey
 from tests.prove.proxy import CALM, Line, Lines, Weather
 
@@ -231,14 +231,21 @@ class House:
         """
         if days_ahead and "worker" not in self.children.down:
             self.children.away("worker")
-        then = self.shift + timedelta(days=days_ahead)
+        later = _until_seven(self.now())
         day = today(self.now() + timedelta(days=days_ahead)).isoformat()
-        self._set_their_clock(then)
-        local.run("-m", "tests.prove.night", env=self.environment | {"REHEARSAL_DATE": day})
+        self._set_their_clock(self.shift + timedelta(days=days_ahead) + later)
+        night = ["-m", "tests.prove.night", str(later.total_seconds())]
+        local.run(*night, env=self.environment | {"REHEARSAL_DATE": day})
         self._set_their_clock(self.shift)
 
     def _set_their_clock(self, shift: timedelta) -> None:
         self.world("POST", "/_sim/clock", {"shift_seconds": shift.total_seconds()})
+
+
+def _until_seven(now: datetime) -> timedelta:
+    """How long until seven of that day, when the night's bills are made; nothing after it."""
+    here = now.astimezone(SHANGHAI)
+    return max(timedelta(), here.replace(hour=7, minute=0) - here)
 
 
 @contextlib.contextmanager
