@@ -1,6 +1,6 @@
 """The command line is an edge too: ``flask --app wsgi hospital create``, ``staff``, ``his-key``,
 ``keys``,
-``audit``, ``census``."""
+``audit``, ``notices``, ``census``."""
 
 import base64
 import binascii
@@ -17,7 +17,7 @@ from flask.cli import AppGroup
 from api import census_commands
 from api.spoken import Spoken
 from api.surroundings import clock, counterparts, settings
-from journeys import audit_anchor, devices, founding, resealing, staff_admin
+from journeys import audit_anchor, devices, founding, notices, resealing, staff_admin
 from models import audit, sealing
 from policies.refusals import Refusal
 
@@ -26,8 +26,9 @@ staff = AppGroup("staff", help="Staff.")
 his_key = AppGroup("his-key", help="Signing keys of hospital systems.")
 keys = AppGroup("keys", help="Key rings.")
 trail = AppGroup("audit", help="The audit trail.")
+inbox = AppGroup("notices", help="Notices of WeChat Pay.")
 
-GROUPS = (hospital, staff, his_key, keys, trail, census_commands.group)
+GROUPS = (hospital, staff, his_key, keys, trail, inbox, census_commands.group)
 
 
 def install(app: Flask) -> None:
@@ -193,6 +194,24 @@ def anchor_trail(code: str) -> None:
     if not no:
         raise click.ClickException("nothing to anchor, or AUDIT_ANCHOR_FILE is not set")
     click.echo(f"anchored row {no}")
+
+
+@inbox.command("verify")
+@click.option("--hospital", "code", required=True)
+def verify_notices(code: str) -> None:
+    """Prove every kept notice again from its stored bytes; name those that are not, and exit 1."""
+    proven, doubted = 0, 0
+    try:
+        outside, hospital_id = counterparts(code), founding.ourselves(code).hospital_id
+    except Refusal as refusal:
+        raise Spoken(refusal) from None
+    for notice_id, doubt in notices.prove_notices(outside, hospital_id):
+        if doubt:
+            click.echo(f"{notice_id}: {doubt}", err=True)
+        proven, doubted = proven + (not doubt), doubted + bool(doubt)
+    click.echo(f"{proven} proven, {doubted} not")
+    if doubted:
+        raise SystemExit(1)
 
 
 def _length(key: str) -> int:

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 
 import prometheus_client
 from flask import Flask, Response, current_app, g, request
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -49,6 +49,12 @@ def install(app: Flask) -> None:
         buckets=BUCKETS,
         registry=registry,
     )
+    app.extensions["refused_notices"] = Counter(
+        "xianzhen_notices_refused",
+        "Notices of WeChat Pay that were not believed, by reason",
+        ("reason",),
+        registry=registry,
+    )
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # several processes, one page
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -61,6 +67,11 @@ def install(app: Flask) -> None:
         return answer
 
     app.after_request(measure)
+
+
+def count_refused_notice(reason: str) -> None:
+    """One more notice that was not believed; ``reason`` is one of NoticeRefused's codes."""
+    current_app.extensions["refused_notices"].labels(reason).inc()
 
 
 @blp.route("/metrics")

@@ -244,9 +244,13 @@ class WeChatPay:
         answer = found(self._sdk.query_refund(number_of_ours(out_refund_no)))
         return None if answer is None else _refund_said(answer, out_refund_no)
 
-    def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice:
-        """Verify the raw bytes, then decrypt and read them; else NoticeRefused. Calls nobody."""
-        if doubt := self._core.doubt(headers, body):
+    def read_notice(
+        self, headers: Mapping[str, str], body: bytes, at: datetime | None = None
+    ) -> Notice:
+        """Verify the raw bytes as of ``at`` (now, if not said), then decrypt and read them; else
+        NoticeRefused. Calls nobody.
+        """
+        if doubt := self._core.doubt(headers, body, at):
             raise NoticeRefused(doubt)
         try:
             envelope = json.loads(body)

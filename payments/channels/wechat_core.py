@@ -38,6 +38,18 @@ SLOW_PATHS = (
 
 SIGNATURE_TYPE = "WECHATPAY2-SHA256-RSA2048"
 
+PROBE = "WECHATPAY/SIGNTEST/"
+"""How a signature begins that they spoil on purpose, to see whether we look."""
+
+PROOF = (
+    "wechatpay-serial",
+    "wechatpay-signature-type",
+    "wechatpay-timestamp",
+    "wechatpay-nonce",
+    "wechatpay-signature",
+)
+"""The headers that, with the raw body, prove who said it."""
+
 
 class WeChatPayCore(Core):  # type: ignore[misc]
     """Signs and sends as the merchant; believes only what their public key and the clock prove."""
@@ -82,9 +94,12 @@ class WeChatPayCore(Core):  # type: ignore[misc]
             raise NoAnswer(f"the answer is not proven: {doubt}")
         return answer.status_code, answer.content
 
-    def doubt(self, headers: Mapping[str, str], body: bytes) -> str:
-        """Why these bytes may not be WeChat Pay's, as a code; empty when they surely are."""
-        given = {name.lower(): value for name, value in headers.items()}
+    def doubt(self, headers: Mapping[str, str], body: bytes, at: datetime | None = None) -> str:
+        """Why these bytes may not be WeChat Pay's, as a code; empty when they surely are.
+
+        ``at``: when they came; now, if not said.
+        """
+        given = proof_of(headers)
         if given.get("wechatpay-serial") != self._public_key_id:
             return "UNKNOWN_SERIAL"
         if given.get("wechatpay-signature-type", SIGNATURE_TYPE) != SIGNATURE_TYPE:
@@ -92,11 +107,12 @@ class WeChatPayCore(Core):  # type: ignore[misc]
         stamp, nonce = given.get("wechatpay-timestamp", ""), given.get("wechatpay-nonce", "")
         if not (stamp.isascii() and stamp.isdigit() and len(stamp) < 13):
             return "NO_TIMESTAMP"
-        if abs(self._now().timestamp() - int(stamp)) >= FRESH_SECONDS:
+        if abs((at or self._now()).timestamp() - int(stamp)) >= FRESH_SECONDS:
             return "NOT_FRESH"
+        signature = given.get("wechatpay-signature", "")
         signed = b"\n".join([stamp.encode(), nonce.encode(errors="replace"), body, b""])
-        if not self._verified(given.get("wechatpay-signature", ""), signed):
-            return "BAD_SIGNATURE"
+        if not self._verified(signature, signed):
+            return "SIGNATURE_PROBE" if signature.startswith(PROBE) else "BAD_SIGNATURE"
         return ""
 
     def opened(self, resource: dict[str, str]) -> bytes:
@@ -150,6 +166,11 @@ class WeChatPayCore(Core):  # type: ignore[misc]
 
     def _update_certificates(self) -> None:
         raise AssertionError("in public-key mode nobody fetches certificates")
+
+
+def proof_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that prove a body, named in small letters: kept with it, it is proven again."""
+    return {name.lower(): value for name, value in headers.items() if name.lower() in PROOF}
 
 
 def _timeouts(path: str) -> tuple[float, float]:

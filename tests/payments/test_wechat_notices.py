@@ -119,7 +119,7 @@ def test_a_forged_notice_is_refused(pay, code):
 @pytest.mark.parametrize(
     ("header", "value", "code"),
     [
-        ("Wechatpay-Signature", "WECHATPAY/SIGNTEST/" + "A" * 325, "BAD_SIGNATURE"),
+        ("Wechatpay-Signature", "WECHATPAY/SIGNTEST/" + "A" * 325, "SIGNATURE_PROBE"),
         ("Wechatpay-Signature", "", "BAD_SIGNATURE"),
         ("Wechatpay-Signature", "签名", "BAD_SIGNATURE"),
         ("Wechatpay-Timestamp", "", "NO_TIMESTAMP"),
