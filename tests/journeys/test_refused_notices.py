@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
 
 import logs
 from models import audit
-from models.db import at_once, new_id, rows
+from models.db import Session, at_once, new_id, rows
 from simulator.clients import OverNetwork
 from tests import genuine
 from tests.arrivals import post
@@ -111,6 +112,16 @@ def test_any_number_of_them_is_one_row_an_hour(served: Served) -> None:
     clock.forward(minutes=30)
     refused(served, "BAD_SIGNATURE", more=3)
     assert reasons(served) == ["BAD_SIGNATURE", "SIGNATURE_PROBE", "BAD_SIGNATURE"]
+
+
+def test_a_flood_does_not_wait_for_the_trail(served: Served) -> None:
+    clock = served.stage.clock
+    clock.set(clock.now().replace(minute=20) + timedelta(hours=1))
+    refused(served, "BAD_SIGNATURE")
+    with Session.begin() as db:  # whoever asked would wait 15 s for the lock and get a 503
+        db.execute(text("LOCK TABLE refused_notice, audit_entry IN ACCESS EXCLUSIVE MODE"))
+        refused(served, "BAD_SIGNATURE", more=10)
+    assert reasons(served) == ["BAD_SIGNATURE"]
 
 
 def test_several_processes_write_one_row_and_keep_one_line_a_reason(served: Served) -> None:
