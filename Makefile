@@ -52,7 +52,8 @@ bench: .venv/ready-to-develop ## Every figure of docs/performance.md. ONLY=a,c t
 
 fuzz: .venv/ready-to-develop ## Anything at all, forged, replayed and guessed, in great numbers; writes its rows of docs/reliability.md. SEED=n
 	FUZZ=1 $(if $(SEED),SEED=$(SEED)) $(BIN) -m pytest tests/api/test_fuzz.py tests/api/test_bad_tokens.py \
-		tests/api/test_guessing.py tests/api/test_replays.py tests/api/test_forged_notices.py
+		tests/api/test_guessing.py tests/api/test_replays.py tests/api/test_forged_notices.py \
+		tests/payments/test_many_differences.py
 
 check: .venv/ready-to-develop ## ruff with the security rules, bandit, mypy, import directions, one migration head, house rules
 	$(BIN) -m ruff check .

@@ -37,6 +37,7 @@ from journeys import (
     login,
     notices,
     proof,
+    reconciliation,
     refunds,
     turnover,
     words,
@@ -82,6 +83,7 @@ SWEEPS: Mapping[str, tuple[str, Task]] = {
     "prove_ledger": ("0 4 * * *", proof.prove_ledger),
     "make_daily_bills": ("0 6 * * *", daily_bill.make_yesterdays_bills),
     "check_daily_bills": ("0 7 * * *", daily_bill.check_yesterday),
+    "reconcile_wechat": ("20 10-22 * * *", reconciliation.reconcile_wechat),
     "reconcile_insurance": ("30 11 * * *", insurance_office.reconcile_insurance),
 }
 """The timetable: name -> (minute hour day month weekday in Shanghai, function of one hospital).

@@ -89,6 +89,12 @@ class PaymentOrder(Machine, Base):
         UniqueConstraint("hospital_id", "asked_by", "client_key"),
         Index(None, "hospital_id", "subject_id", "state"),
         Index(None, "hospital_id", "state", "created_at"),
+        Index(
+            "ix_payment_order_of_the_bill",
+            "hospital_id",
+            "paid_at",
+            postgresql_where="route IN ('MINI_PROGRAM', 'QR', 'PAYMENT_CODE')",
+        ),
         CheckConstraint("amount_fen > 0", name="amount_positive"),
         CheckConstraint("state <> 'PAID' OR paid_at IS NOT NULL", name="paid_has_moment"),
     )

@@ -112,6 +112,12 @@ class RefundLeg(Machine, Base):
     __table_args__ = (
         Index(None, "refund_id"),
         Index(None, "hospital_id", "state", "next_try_at"),
+        Index(
+            "ix_refund_leg_of_the_bill",
+            "hospital_id",
+            "paid_at",
+            postgresql_where="route = 'WECHAT'",
+        ),
         CheckConstraint("amount_fen > 0", name="amount_positive"),
     )
     _FAILED = frozenset({LegState.CLOSED, LegState.ABNORMAL, LegState.REFUSED})

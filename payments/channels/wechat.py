@@ -112,7 +112,7 @@ class WeChatPay:
             public_key_id=settings.public_key_id,
         )
         self._sdk._core = self._core
-        self.appid = settings.appid
+        self.appid, self.mchid = settings.appid, settings.mchid
         self.transfers = WeChatTransfers(self._sdk, settings)
 
     def order_mini_program(
