@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import LiteralString, Self
 from uuid import UUID
 
 from sqlalchemy import (
@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.db import Base, Moment, new_id
+from models.db import Base, Moment, new_id, within
 from models.machine import Machine
 
 WECHAT = "WECHAT"
@@ -136,6 +136,14 @@ class ReconciliationDifference(Machine, Base):
         return f"reconciliation:{self.id}"
 
 
+_KEEP_ROWS: LiteralString = """
+INSERT INTO row_of_another_day (hospital_id, day, sort, number)
+SELECT %(hospital)s, %(day)s, sort, number
+FROM unnest(%(sorts)s::text[], %(numbers)s::text[]) AS of_bill (sort, number)
+RETURNING day
+"""
+
+
 class RowOfAnotherDay(Base):
     """A row that stands in the bill of ``day`` and belongs to another day here, or to none yet: on
     that day it is not missed.
@@ -167,9 +175,12 @@ class RowOfAnotherDay(Base):
     ) -> None:
         """Write down those of this day's bill."""
         db.execute(delete(cls).where(cls.hospital_id == hospital_id, cls.day == day))
-        rows: list[dict[str, Any]] = [
-            {"hospital_id": hospital_id, "number": number, "sort": sort, "day": day}
-            for sort, number in sorted(keys)
-        ]
-        if rows:
-            db.execute(insert(cls), rows)
+        ordered = sorted(keys)
+        within(
+            db,
+            _KEEP_ROWS,
+            hospital=hospital_id,
+            day=day,
+            sorts=[str(sort) for sort, _ in ordered],
+            numbers=[number for _, number in ordered],
+        )

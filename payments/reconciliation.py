@@ -3,9 +3,9 @@ write down what differs. Once more is harmless: the same difference is the same 
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import LiteralString
+from typing import Any, LiteralString
 from uuid import UUID
 
 from sqlalchemy import select
@@ -176,16 +176,20 @@ def _own_rows(db: Db, hospital_id: UUID, day: date, bill: Bill) -> list[OwnRow]:
     found: list[OwnRow] = []
     for sort, sql, states in ((Sort.PAYMENT, _ORDERS, ORDERS), (Sort.REFUND, _LEGS, LEGS)):
         of_the_day = within(db, sql + _OF_THE_DAY, hospital=hospital_id, start=start, end=end)
+        mine = [_own_row(sort, row, states) for row in of_the_day]
+        known = {row.number for row in mine}
         refunds = sort == Sort.REFUND
-        named = {id_of(row.number) for row in bill.rows if (row.sort == Sort.REFUND) == refunds}
-        named -= {None, *(row["id"] for row in of_the_day)}
-        others = within(db, sql + _NAMED, hospital=hospital_id, ids=list(named))
-        for row in (*of_the_day, *others):
-            state = states[row["state"]]
-            found.append(
-                OwnRow(sort, row["id"].hex, row["amount_fen"], state, row["paid_at"], row["code"])
-            )
+        numbers = {row.number for row in bill.rows if (row.sort == Sort.REFUND) == refunds}
+        ids = {id_of(number) for number in numbers - known} - {None}
+        others = within(db, sql + _NAMED, hospital=hospital_id, ids=list(ids))
+        named = [_own_row(sort, row, states) for row in others]
+        found += mine + [row for row in named if row.number not in known]
     return found
+
+
+def _own_row(sort: Sort, row: dict[str, Any], states: Mapping[str, Here]) -> OwnRow:
+    number, state = row["id"].hex, states[row["state"]]
+    return OwnRow(sort, number, row["amount_fen"], state, row["paid_at"], row["code"])
 
 
 def _around(db: Db, reconciled: ReconciledDay, bill: Bill, own: list[OwnRow]) -> Around:

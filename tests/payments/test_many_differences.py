@@ -26,7 +26,9 @@ from tests.peer import Asked, Peer, Says
 from tests.planted import DAY, Books
 
 SECONDS = 60
-"""A bound that a slow machine meets too; the figure says what it took."""
+"""Of our own CPU; a bound that a slow machine meets too. The figure says what it took."""
+
+MCHID = keys.settings("http://127.0.0.1:9").mchid
 
 STATES = {
     Sort.PAYMENT: {"PAID": "PAID", "OPEN": "WAITING", "OVER": "CLOSED", "NOT_DONE": "REFUSED"},
@@ -49,22 +51,22 @@ def test_every_planted_difference_is_found_and_nothing_else(
     )
     hospital_id = held(spoiled.own)
     offered(peer, written(spoiled))
-    began = time.monotonic()
+    began, busy = time.monotonic(), time.process_time()
     assert reconcile(hospital_id, pay, DAY, lambda: NOW) == "DIFFERS"
-    seconds = time.monotonic() - began
+    seconds, busy = time.monotonic() - began, time.process_time() - busy
     assert found(hospital_id) == Counter(must_be_found)
     assert len(tasks(hospital_id)) == wanted
     before = tasks(hospital_id)
     reconcile(hospital_id, pay, DAY, lambda: NOW)
     assert (found(hospital_id), tasks(hospital_id)) == (Counter(must_be_found), before)
-    assert seconds < SECONDS
+    assert busy < SECONDS
     figures.add(
         "reconciliation",
         f"{wanted} differences of {len(kinds)} kinds planted in a WeChat bill of {many:,} rows,"
         " with payments and refunds that stand on another day here, refunds under way and payment"
         " codes taken back among them; compared twice",
         "exactly the planted ones are found, each one work item, with both amounts to the fen",
-        f"{wanted} of {wanted} found, 0 false, {seconds:.1f} s",
+        f"{wanted} of {wanted} found, 0 false, {seconds:.1f} s, of which {busy:.1f} s CPU here",
     )
 
 
@@ -142,7 +144,7 @@ def bill_cells(row: BillRow) -> dict[str, str]:
     payment = row.sort == Sort.PAYMENT
     return dict.fromkeys(COLUMNS["ALL"], "0") | {
         "交易时间": f"{row.at:%Y-%m-%d %H:%M:%S}",
-        "商户号": keys.settings("http://127.0.0.1:9").mchid,
+        "商户号": MCHID,
         "商户订单号": "c" * 32 if row.sort == Sort.REFUND else row.number,
         "交易状态": TRADES[row.sort],
         "货币种类": "CNY",
