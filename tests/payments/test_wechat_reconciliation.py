@@ -8,7 +8,7 @@ from sqlalchemy import select, text
 
 import jobs
 from config import SHANGHAI
-from journeys import deposits, documents, reconciliation
+from journeys import deposits, documents, reconciliation, refunds
 from models.db import Session
 from models.reconciliation import ReconciledDay, RowOfAnotherDay
 from payments.reconciliation import reconcile as compare_day
@@ -67,7 +67,7 @@ def a_day_of_trades(stage):
     (leg,) = till.legs_of(refund_id)
     wait_until(lambda: stage.outside.wechat_pay.query_refund(leg.number).state == "PAID")
     stage.clock.forward(minutes=2)
-    jobs.for_every_hospital("sweep_legs")
+    refunds.sweep_legs(stage.outside, stage.hospital_id)
     stage.run_jobs()
     (leg,) = till.legs_of(refund_id)
     assert leg.state == "PAID"
