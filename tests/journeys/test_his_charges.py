@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from time import sleep
 
 import pytest
 from sqlalchemy import Engine, select, text
@@ -202,6 +203,32 @@ def test_the_same_lines_in_different_events_at_once_are_taken_once(day: HisDay) 
         ]
     assert (verdicts.count("ACCEPTED"), verdicts.count("DUPLICATE")) == (60, 180)
     assert day.charged_fen() == 60 * 8546
+
+
+def test_the_same_numbers_for_two_stays_at_once_do_not_wait_in_a_circle(
+    day: HisDay, engine: Engine
+) -> None:
+    """Somebody else's numbers, m and n, hold both batches up between x and y."""
+    waits = (
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+        " AND wait_event_type = 'Lock'"
+    )
+    one, other = day.admit().inpatient_no, day.admit().inpatient_no
+    with ThreadPoolExecutor(2) as pool, engine.connect() as between:
+        for number in "mn":
+            between.execute(
+                text("INSERT INTO charge_source VALUES (:hospital, :number, '2025-07-03', -1)"),
+                {"hospital": day.hospital_id, "number": number},
+            )
+        told = []
+        for waiting, (no, numbers) in enumerate([(one, "xmy"), (other, "ynx")], 1):
+            told.append(pool.submit(day.charge, *[line(no, number) for number in numbers]))
+            while len(rows(waits)) < waiting:
+                sleep(0.01)
+        between.rollback()
+        verdicts = [verdict for batch in told for verdict in batch.result()]
+    assert (verdicts.count("ACCEPTED"), verdicts.count("CONFLICT")) == (4, 2)
+    assert day.charged_fen() == 4 * 8546
 
 
 def test_a_low_deposit_never_stops_a_charge(day: HisDay) -> None:

@@ -53,9 +53,11 @@ BEGIN
             CASE WHEN stay.id IS NULL THEN 'UNKNOWN_ADMISSION' ELSE stay.refused END AS refused
         FROM given LEFT JOIN stay USING (inpatient_no)
     ), stored AS (
-        -- The first of two lines with one number, and none whose number is known.
+        -- The first of two lines with one number, and none whose number is known. In the order of numbers: two
+        -- batches that give the same ones to different stays wait for, and never block, each other.
         INSERT INTO charge_source (hospital_id, source_line_id, occurred_on, seq)
-        SELECT of_hospital, source_line_id, occurred_on, seq FROM placed WHERE refused IS NULL ORDER BY seq
+        SELECT of_hospital, source_line_id, occurred_on, seq FROM placed WHERE refused IS NULL
+        ORDER BY source_line_id COLLATE "C", seq
         ON CONFLICT DO NOTHING
         RETURNING seq
     ), entered AS (
