@@ -9,6 +9,15 @@ COMPILE := $(BIN) -m piptools compile --quiet --strip-extras --generate-hashes -
 # A module stays with one worker, with the servers that it started, until the other has nothing left.
 TEST := $(BIN) -m pytest -n 2 --dist worksteal
 
+# What has a long form. Two processes share the files, so the longest come first.
+FUZZED := tests/journeys/test_money_histories.py tests/journeys/test_clearance_histories.py \
+	tests/api/test_fuzz.py tests/journeys/test_payments_race_refunds.py \
+	tests/notifications/test_bad_carrier.py tests/journeys/test_notices_repeated.py \
+	tests/journeys/test_daily_bill_histories.py tests/models/test_ledger_histories.py \
+	tests/api/test_access_matrix.py tests/payments/insurance/test_insurance_rounding.py \
+	tests/api/test_guessing.py tests/api/test_replays.py tests/api/test_forged_notices.py \
+	tests/api/test_bad_tokens.py tests/payments/test_many_differences.py
+
 PRODUCT := api journeys models notifications payments policies $(wildcard *.py)
 
 .DEFAULT_GOAL := help
@@ -50,10 +59,8 @@ clauses: .venv/ready-to-develop ## Only the tests that prove a clause of the law
 bench: .venv/ready-to-develop ## Every figure of docs/performance.md. ONLY=a,c takes some, SHORT=1 few rounds, WRITE=1 renews the page
 	@$(BIN) -m tests.benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short) $(if $(WRITE),--write)
 
-fuzz: .venv/ready-to-develop ## Anything at all, forged, replayed and guessed, in great numbers; writes its rows of docs/reliability.md. SEED=n
-	FUZZ=1 $(if $(SEED),SEED=$(SEED)) $(BIN) -m pytest tests/api/test_fuzz.py tests/api/test_bad_tokens.py \
-		tests/api/test_guessing.py tests/api/test_replays.py tests/api/test_forged_notices.py \
-		tests/payments/test_many_differences.py
+fuzz: .venv/ready-to-develop ## Anything at all, forged, replayed, raced and guessed, in great numbers; writes its rows of docs/reliability.md. SEED=n
+	FUZZ=1 $(if $(SEED),SEED=$(SEED)) $(BIN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(FUZZED)
 
 check: .venv/ready-to-develop ## ruff with the security rules, bandit, mypy, import directions, one migration head, house rules
 	$(BIN) -m ruff check .

@@ -115,7 +115,7 @@ def pulled(world: World, code: str, asked: dict[str, Any]) -> dict[str, Any]:
     begin, end = asked.get("BeginTime", 0), asked.get("EndTime") or 2**40
     found = [
         status_of(serial_no, message)
-        for serial_no, message in world.store.all(OUTBOX)
+        for serial_no, message in world.store.telling(OUTBOX, str(asked.get("PhoneNumber")))
         if message["hospital"] == code
         and message["phone"] == asked.get("PhoneNumber")
         and message["status"]

@@ -56,6 +56,15 @@ class Store:
         rows = self._run("SELECT key, doc FROM document WHERE kind=? ORDER BY place", kind)
         return [(key, json.loads(doc)) for key, doc in rows.fetchall()]
 
+    def telling(self, kind: str, words: str) -> list[tuple[str, Doc]]:
+        """As ``all``, but only documents with these words, quickly: none of the others is read."""
+        rows = self._run(
+            "SELECT key, doc FROM document WHERE kind=? AND instr(doc, ?) ORDER BY place",
+            kind,
+            words,
+        )
+        return [(key, json.loads(doc)) for key, doc in rows.fetchall()]
+
     def latest(self, kind: str, count: int) -> list[tuple[str, Doc]]:
         """The last ``count`` inserted of a kind, newest first."""
         rows = self._run(

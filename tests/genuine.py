@@ -75,6 +75,22 @@ def refund(
     }
 
 
+def transfer(
+    simulator: Simulator, number: str, amount_fen: int, at: datetime, state: str = "SUCCESS"
+) -> dict[str, Any]:
+    """What a notice of a merchant transfer tells."""
+    return {
+        "mch_id": _keys(simulator.directory)["mchid"],
+        "out_bill_no": number,
+        "transfer_bill_no": f"1330{secrets.randbelow(10**24):024d}",
+        "state": state,
+        "transfer_amount": amount_fen,
+        "openid": "o-somebody",
+        "fail_reason": "",
+        "update_time": at.astimezone(SHANGHAI).isoformat(timespec="seconds"),
+    }
+
+
 @cache
 def _keys(directory: Path) -> dict[str, str]:
     world = json.loads((directory / "world.json").read_text("utf8"))

@@ -20,6 +20,9 @@ from tests.api.test_staff_login import attempt
 from tests.figures import LONG, SEED, Figures, size
 from tests.people import PASSWORD, House
 
+EACH = 100
+ALIKE = (0.9, 1.1)
+
 
 @pytest.fixture
 def house(house: House) -> House:
@@ -115,17 +118,29 @@ def test_guesses_end_at_the_lock(
         "guessing",
         f"{tries:,} passwords for one staff number, every seventh right, the rate limits forgotten"
         " each time",
-        f"locked after {TRIES}; an unknown number gets the same answer and costs the same one hash"
-        f"{_ratio(house, redis_client) if LONG else ''}",
-        f"0 of {tries - TRIES:,} let in after the lock",
+        f"locked after {TRIES}; an unknown number gets the same answer after the same time, for the"
+        " same one hash (median time known ÷ unknown 0.9 to 1.1)",
+        f"0 of {tries - TRIES:,} let in after the lock under these guesses with seed {SEED}; median"
+        f" time known ÷ unknown of {EACH} each, in turns: {_ratio(house, redis_client):.2f}"
+        if LONG
+        else "",
     )
 
 
-def _ratio(house: House, redis_client: Redis) -> str:
-    """The measured time of a known number over that of an unknown one."""
+def _ratio(house: House, redis_client: Redis) -> float:
+    """The time of a known number over that of an unknown one, measured in the long run only. A
+    noisy neighbour may spoil it once, a difference that a guesser can use shows again."""
+    ratio = _measured(house, redis_client)
+    if not ALIKE[0] <= ratio <= ALIKE[1]:
+        ratio = _measured(house, redis_client)
+    assert ALIKE[0] <= ratio <= ALIKE[1]
+    return ratio
+
+
+def _measured(house: House, redis_client: Redis) -> float:
     nurse = house.staff("NURSE")
     took: dict[str, list[float]] = {nurse.staff_no: [], "nobody": []}
-    for _ in range(100):
+    for _ in range(EACH):
         for staff_no, times in took.items():
             redis_client.flushdb()
             with Session.begin() as db:
@@ -134,4 +149,4 @@ def _ratio(house: House, redis_client: Redis) -> str:
             attempt(nurse, staff_no)
             times.append(time.perf_counter() - started)
     known, unknown = (statistics.median(times) for times in took.values())
-    return f" (median time known ÷ unknown of 100 each: {known / unknown:.2f})"
+    return known / unknown

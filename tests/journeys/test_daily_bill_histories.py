@@ -1,13 +1,15 @@
 """Whatever happens in whatever order, the latest bills sum to the charges (reliability row 11)."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from models.db import rows
+from tests.figures import SEED, Figures, size
 from tests.his_day import HisDay, line, shanghai
 
 FIRST = date(2025, 7, 1)
@@ -85,14 +87,31 @@ class History:
         return max(self.day.at - timedelta(days=days), shanghai(2025, 7, 1, 1))
 
 
-@settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(steps=st.lists(STEPS, min_size=3, max_size=25))
-def test_the_latest_bills_sum_to_the_charges(engine: Engine, steps: list[tuple]) -> None:
+def test_the_latest_bills_sum_to_the_charges(engine: Engine, figures: Figures) -> None:
+    played: Counter[str] = Counter()
+
+    @seed(SEED)
+    @settings(max_examples=size(25, 1_000), deadline=None, database=None)
+    @given(steps=st.lists(STEPS, min_size=3, max_size=25))
+    def play(steps: list[tuple]) -> None:
+        live(steps)
+        played.update(name for name, *_ in steps)
+        played["histories"] += 1
+
+    play()
+    figures.add(
+        "daily bills in any order",
+        f"{played['histories']:,} histories of two stays over days: {played['charge']:,} charges"
+        f" and {played['reverse']:,} reversals, on the day, late or dated back, {played['again']:,}"
+        f" sent again, among {played['night']:,} nights and {played['correct']:,} corrections",
+        "the latest bills sum to the charge lines, day by day; no closed day is edited",
+        f"0 of {played['histories']:,} histories with a fen of difference under these steps with"
+        f" seed {SEED}",
+    )
+
+
+def live(steps: list[tuple]) -> None:
+    """One history, a last night, and what must hold then."""
     history = History()
     for name, stay, back, number in steps:
         getattr(history, name)(stay, back, number)

@@ -18,7 +18,7 @@ from tests.prove.ground import at_once, ground
 from tests.prove.report import Figure
 
 DAY = shanghai(2025, 7, 3).date()
-PATIENTS, KILLS, LINES = 200, 20, 3
+PATIENTS, KILLS, LINES = 2_000, 20, 3
 HELD = ("daily_bill", "message")
 """Where the night may be: making the bills, or the messages after them."""
 WAITING = text(
@@ -57,8 +57,9 @@ def kill_the_night(day: HisDay, patients: int, kills: int, seed: int = 0) -> Fig
         "the night of the daily bills killed, and on two nodes",
         f"{kills} nights killed inside a statement that makes bills or messages; then two at once",
         "each patient-day once, with one message; lines are the charges",
-        f"{missing} of {patients} bills missing, {doubled} doubled, {half_done} rows of killed"
-        f" nights left, {messages - patients} messages too many, lines off by {off_fen} fen",
+        f"{missing} of {patients:,} bills missing, {doubled} doubled, {half_done} rows of killed"
+        f" nights left, {messages - patients} messages too many, lines off by {off_fen} fen under"
+        f" these {kills} kills with seed {seed}",
         seed,
         time.monotonic() - begun,
         not any((missing, doubled, half_done, off_fen, messages - patients))

@@ -310,7 +310,8 @@ def run(seed: int, operations: int) -> list[Figure]:
             f" {people.rerouted} refunds sent another way; 2 % of replies lost, 1 % of requests"
             " cut",
             must_hold="all paid once, every counterpart's books equal ours, limits kept",
-            figure=f"{len(found)} findings of {night.legs} legs, {night.owed_fen / 100:,.2f} yuan;"
+            figure=f"{len(found)} of {night.legs} legs, {night.owed_fen / 100:,.2f} yuan, lost,"
+            f" doubled or wrong under these faults with seed {seed};"
             f" WeChat Pay was asked at most {seen['calls']} times a second (limit"
             f" {WECHAT_REFUNDS.calls}), {seen['failures']} failing (6), {seen['old']} old ones a"
             f" minute (5,000), {seen['over']} over; every leg asked for after {lasted:.0f} s,"

@@ -1,5 +1,6 @@
 """The table in docs/reliability.md: one row a scenario, replaced only when it was run."""
 
+import fcntl
 import os
 import platform
 from dataclasses import dataclass
@@ -35,16 +36,20 @@ def write(
 ) -> None:
     """Replace the rows of these scenarios between the two marks; the other rows stay as they are,
     a new scenario's row comes last."""
-    head, begin, rest = document.read_text("utf8").partition(f"{BEGIN}\n")
-    body, end, tail = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{document}: the marks of the table are gone")
-    title, line, *old = body.rstrip("\n").splitlines()
-    rows = {_name(row): row for row in old}
-    for figure in figures:
-        rows[figure.name] = figure.row(day, machine or this_machine())
-    table = "\n".join([title, line, *rows.values()])
-    document.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", "utf8")
+    with document.open("r+", encoding="utf8") as page:
+        fcntl.flock(page, fcntl.LOCK_EX)  # two processes of a long run may end at once
+        head, begin, rest = page.read().partition(f"{BEGIN}\n")
+        body, end, tail = rest.partition(END)
+        if not (begin and end):
+            raise ValueError(f"{document}: the marks of the table are gone")
+        title, line, *old = body.rstrip("\n").splitlines()
+        rows = {_name(row): row for row in old}
+        for figure in figures:
+            rows[figure.name] = figure.row(day, machine or this_machine())
+        table = "\n".join([title, line, *rows.values()])
+        page.seek(0)
+        page.truncate()
+        page.write(f"{head}{BEGIN}\n{table}\n{END}{tail}")
 
 
 def this_machine() -> str:

@@ -145,9 +145,12 @@ def slow(here: Ward, turns: int, each: int, aim: float, wait_s: float) -> Close:
         f" codes made and {SETTLERS} try insured settlements all the time",
         f"charges, cash and bills as fast as ever: slow ÷ calm at most {aim} (medians); an"
         f" arrived payment is booked within {JOB_S:.0f} s",
-        f"medians slow ÷ calm of {turns * each} each, in turns: {each_kind}; booked"
-        f" {longest:.1f} s after it was paid at the latest, calm"
-        f" {max(calm.of['arrivals']):.1f} s; {checker.in_words(found)}; with seed {here.seed}",
+        f"{sum(ratio > aim for ratio in ratios.values())} of {len(kinds)} kinds slower (medians"
+        f" slow ÷ calm of {turns * each} each, in turns: {each_kind});"
+        f" {sum(took > JOB_S for took in waiting.of['arrivals'])} of"
+        f" {len(waiting.of['arrivals'])} payments booked late (the last {longest:.1f} s after it"
+        f" was paid, calm {max(calm.of['arrivals']):.1f} s); {checker.in_words(found)};"
+        f" with seed {here.seed}",
         here.seed,
         seconds,
         not found and max(ratios.values()) <= aim and longest <= JOB_S,

@@ -1,14 +1,16 @@
 """Two at once: the same refund pressed twice, and two cashiers who settle the same stay.
 
 ``python -m tests.prove twice`` asks for 500 refunds of a whole deposit at two windows at once,
-hands each over twice at once, and lets two cashiers settle each of 200 stays at once.
+hands each over twice at once, and lets two cashiers settle each of 200 stays at once. Ten pairs are
+at work at the same time: twenty threads start from one barrier.
 """
 
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -26,6 +28,14 @@ from tests.stage import Stage
 
 DEPOSIT_FEN, BILL_FEN = 10_000, 7_500
 REFUNDS, ROUNDS = 500, 200
+THREADS = 20
+PAIRS = THREADS // 2
+"""How many pairs are at work at the same time."""
+
+ONE_OF_TWO = ["BALANCE_TOO_LOW", "done"]
+"""What the two windows are told."""
+
+T = TypeVar("T")
 
 
 def run(seed: int, _operations: int) -> list[Figure]:
@@ -38,16 +48,21 @@ def refund_twice(stage: Stage, count: int, seed: int = 0) -> Figure:
     """Each whole deposit is asked back by two at once, and what is approved handed over by two."""
     begun = time.monotonic()
     stays = [_stay(stage) for _ in range(count)]
-    asked, handed = Counter[str](), Counter[str]()
-    with ThreadPoolExecutor(2) as pool:
-        for stay in stays:
-            asked.update(_word(said) for said in at_once(_two_wishes(stage, stay), pool))
-        for refund in till.refunds_of(stage):
-            till.check(stage, refund.id)
-            handed.update(_word(said) for said in at_once(_two_hands(stage, refund.id), pool))
+    asked, handed, unlike = Counter[str](), Counter[str](), 0
+    with ThreadPoolExecutor(THREADS) as pool:
+        for some in _tens(stays):
+            presses = [press for stay in some for press in _two_wishes(stage, stay)]
+            words = [_word(said) for said in at_once(presses, pool)]
+            asked.update(words)
+            unlike += sum(sorted(two) != ONE_OF_TWO for two in zip(*[iter(words)] * 2, strict=True))
+        for few in _tens(till.refunds_of(stage)):
+            for refund in few:
+                till.check(stage, refund.id)
+            presses = [press for refund in few for press in _two_hands(stage, refund.id)]
+            handed.update(_word(said) for said in at_once(presses, pool))
     wrong = sum(
         (
-            asked != Counter({"done": count, "BALANCE_TOO_LOW": count}),
+            unlike != 0,
             handed != Counter({"done": 2 * count}),
             _number(stage, Refund) != count,
             any(till.held(stage, stay) for stay in stays),
@@ -58,11 +73,12 @@ def refund_twice(stage: Stage, count: int, seed: int = 0) -> Figure:
     return Figure(
         "the same refund twice at once",
         f"{count} deposits each asked back whole at two windows at once, each refund handed over"
-        " by two presses at once",
+        f" by two presses at once; {min(THREADS, 2 * count)} threads from a barrier",
         "one of two is done, the other refused; given once; balances exact",
-        f"{asked['done']} done, {asked['BALANCE_TOO_LOW']} refused; cash off by"
-        f" {till.balance(stage, AccountKind.CASH, 'CASH')} fen;"
-        f" {wrong} of 6 checks failed",
+        f"{unlike} of {count} pairs not one done and one refused ({asked['done']}"
+        f" done, {asked['BALANCE_TOO_LOW']} refused); cash off by"
+        f" {till.balance(stage, AccountKind.CASH, 'CASH')} fen; {wrong} of 6 checks failed;"
+        f" with seed {seed}",
         seed,
         time.monotonic() - begun,
         wrong == 0,
@@ -73,14 +89,13 @@ def settle_twice(stage: Stage, rounds: int, seed: int = 0) -> Figure:
     """Two cashiers agree to the same trial at the same moment; every fourth stay is insured."""
     begun = time.monotonic()
     before = len(settled_there(stage))
-    stays = []
-    with ThreadPoolExecutor(2) as pool:
-        for number in range(rounds):
-            stay = _stay(stage, insured=number % 4 == 0)
-            stage.charge(stay, BILL_FEN)
-            stage.leaving(stay)
-            at_once(_two_cashiers(stage, stay), pool)
-            stays.append(stay)
+    stays = [_stay(stage, insured=number % 4 == 0) for number in range(rounds)]
+    with ThreadPoolExecutor(THREADS) as pool:
+        for some in _tens(stays):
+            for stay in some:
+                stage.charge(stay, BILL_FEN)
+                stage.leaving(stay)
+            at_once([press for stay in some for press in _two_cashiers(stage, stay)], pool)
     till.later(stage, minutes=2)
     winners = sum(_settled_once(stay) for stay in stays)
     earned = -till.balance(stage, AccountKind.REVENUE, "INPATIENT")
@@ -88,12 +103,13 @@ def settle_twice(stage: Stage, rounds: int, seed: int = 0) -> Figure:
     held = winners == rounds and earned == rounds * BILL_FEN and claims == insured
     return Figure(
         "two cashiers settle one stay",
-        f"{rounds} rounds, two threads from a barrier; every fourth stay insured",
+        f"{rounds} stays, two cashiers each; {min(THREADS, 2 * rounds)} threads from a barrier;"
+        " every fourth stay insured",
         "one settlement, one bill, one rest to give back, one claim at the insurance platform",
-        f"{winners} winners, {rounds - winners} of {rounds} doubled or lost;"
+        f"{rounds - winners} of {rounds} settlements doubled or lost ({winners} winners);"
         f" {claims} claims for {insured} insured stays;"
         f" {earned - rounds * BILL_FEN} fen too much earned; {findings(stage)} findings of the"
-        " ledger's proof",
+        f" ledger's proof; with seed {seed}",
         seed,
         time.monotonic() - begun,
         held and findings(stage) == 0,
@@ -109,6 +125,12 @@ def _stay(stage: Stage, *, insured: bool = False) -> Admission:
         stage.register_insurance(stay)
     till.pay_cash(stage, stay, DEPOSIT_FEN)
     return stay
+
+
+def _tens(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    """As many as make twenty threads, and those after them."""
+    for first in range(0, len(things), PAIRS):
+        yield things[first : first + PAIRS]
 
 
 def _two_wishes(stage: Stage, stay: Admission) -> list[Any]:

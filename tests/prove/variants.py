@@ -74,7 +74,8 @@ def one(here: House, cast: Cast, seed: int, variant: Variant) -> Figure:
         name=variant.name,
         faults=f"{variant.weather.lose:.0%} of replies lost, all API workers killed {kills} times",
         must_hold=f"the checker finds {variant.must_find.lower()} payments",
-        figure=f"{found['DOUBLED']} doubled and {found['LOST']} lost of {variant.payments}"
+        figure=f"{int(not found[variant.must_find])} of 1 wrong server not found out:"
+        f" {found['DOUBLED']} doubled and {found['LOST']} lost of {variant.payments}"
         f" cash payments found with seed {seed}",
         seed=seed,
         seconds=time.monotonic() - begun,
