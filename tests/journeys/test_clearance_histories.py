@@ -376,12 +376,12 @@ class Lives(Life):
 
 
 def test_every_fen_is_paid_held_on_its_way_spent_or_turned_over(engine, outside_world, figures):
-    steps = play(Lives, outside_world, more="CLEARANCE_HISTORIES", stories=size(8, 40), steps=STEPS)
+    steps = play(Lives, outside_world, more="CLEARANCE_HISTORIES", stories=size(8, 30), steps=STEPS)
     figures.add(
         "random histories of stored money",
         f"{steps:,} steps, {STEPS} in each hospital of its own: old cards spent, asked for,"
-        " decided, rerouted, taken back, turned over, claimed late; WeChat Pay cuts, refuses and spoils its"
-        " answers",
+        " decided, rerouted, taken back, turned over, claimed late; WeChat Pay cuts, refuses and"
+        " spoils its answers",
         "after every step each imported fen is somewhere once, by the rows and by the ledger",
         f"0 of {steps:,} steps with a wrong fen under these faults with seed {SEED}",
     )

@@ -188,7 +188,7 @@ class Lives(Life):
 
 
 def test_no_fen_is_lost_or_doubled(engine, outside_world, figures):
-    steps = play(Lives, outside_world, more="MONEY_HISTORIES", stories=size(10, 40), steps=STEPS)
+    steps = play(Lives, outside_world, more="MONEY_HISTORIES", stories=size(10, 30), steps=STEPS)
     figures.add(
         "random histories of deposits",
         f"{steps:,} steps, {STEPS} in each hospital of its own: deposits, refunds, settlements,"

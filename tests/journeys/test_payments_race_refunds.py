@@ -33,7 +33,7 @@ _serial = count(1)
 
 
 def test_stored_money_is_spent_or_given_back_and_never_both(stage: Stage, figures: Figures) -> None:
-    races, dice, met = size(8, 5_000), random.Random(SEED), deadlocks()
+    races, dice, met = size(8, 4_000), random.Random(SEED), deadlocks()
     for role in ("CASHIER", "FINANCE_MAKER", "FINANCE_CHECKER"):
         stage.actor(role)  # known before threads ask for them
     plans = [(KINDS[n % len(KINDS)], dice.randint(1, FEN)) for n in range(races)]

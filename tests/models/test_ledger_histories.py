@@ -226,7 +226,7 @@ class Histories(RuleBasedStateMachine):
 def test_every_history_agrees_with_the_model(engine, figures):
     Histories.steps = 0
     Histories.TestCase.settings = settings(
-        max_examples=int(os.environ.get("LEDGER_HISTORIES", size(20, 480))),
+        max_examples=int(os.environ.get("LEDGER_HISTORIES", size(20, 560))),
         stateful_step_count=25,
         deadline=None,
         database=None,
