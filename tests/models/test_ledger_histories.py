@@ -72,6 +72,9 @@ class Model:
 
 
 class Histories(RuleBasedStateMachine):
+    steps = 0
+    """After how many the invariants were asked."""
+
     @initialize()
     def open_a_hospital(self):
         self.house = money.a_hospital()
