@@ -44,7 +44,7 @@ def test_every_operation_keeps_its_promises(
     operations = sum(len(item.keys() - {"parameters"}) for item in spec["paths"].values())
     figures.add(
         "fuzz",
-        f"{fuzz.generated:,} different cases made up by Schemathesis from {operations} operations,"
+        f"{fuzz.generated:,} cases made up by Schemathesis from {operations} operations,"
         f" sound, spoiled and nasty, each sent once by each of six of {len(CALLERS)} kinds of"
         " caller in turn, those who may and those who may not",
         "no 5xx, no status or body that the document does not promise, nobody's data in an error or"
