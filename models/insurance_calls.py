@@ -5,6 +5,7 @@ statement (sql/0052_insurance_calls.sql).
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -30,7 +31,8 @@ class Held:
     """An encounter under its lock, whether a call holds it, whose it is, and by our own books how
     many lines of it surely lie at the platform, for how much.
 
-    ``parts``: the four of I6 over all lines; None when a line came without a verdict.
+    ``parts``: the four of I6 over all lines; None when a line came without a verdict. ``agreed``:
+    when the settlement was agreed to that waits for the insurer; None where none does.
     """
 
     stay: Encounter
@@ -39,6 +41,7 @@ class Held:
     fen: int
     parts: tuple[int, ...] | None
     patient: Patient = field(repr=False)
+    agreed: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +65,15 @@ def hold(db: Session, encounter_id: UUID) -> Held:
     """
     found = within(
         db,
-        "SELECT (h.encounter).*, h.taken, h.lines, h.fen, h.parts, h.name_sealed, h.id_no_sealed"
-        " FROM insurance_hold(%(id)s) AS h",
+        "SELECT (h.encounter).*, h.taken, h.lines, h.fen, h.parts, h.name_sealed, h.id_no_sealed,"
+        " h.agreed FROM insurance_hold(%(id)s) AS h",
         id=encounter_id,
     )
     if not found:
         raise NotFound("INSURANCE_ENCOUNTER_UNKNOWN")
     (row,) = found
     taken, lines, fen, parts = (row.pop(name) for name in ("taken", "lines", "fen", "parts"))
+    agreed = row.pop("agreed")
     sealed = {name: row.pop(name) for name in ("name_sealed", "id_no_sealed")}
     return Held(
         stay=Encounter(**row),
@@ -78,6 +82,7 @@ def hold(db: Session, encounter_id: UUID) -> Held:
         fen=fen,
         parts=parts and tuple(parts),
         patient=Patient(id=row["patient_id"], **sealed),
+        agreed=agreed,
     )
 
 

@@ -38,7 +38,9 @@ def ask(
     encounter_id, facts = leaving(run.admission_id)
     if run.insured and encounter_id:
         try:
-            settled = desk.settle(encounter_id, facts, bill_fen=run.total_fen, by=actor)
+            settled = desk.settle(
+                encounter_id, facts, bill_fen=run.total_fen, by=actor, agreed=run.confirmed_at
+            )
         except Refused as no:
             if no.code in CLEAR_NOES:
                 _back_to_trial(run, now(), no.code)

@@ -134,9 +134,11 @@ class InsuranceDesk:
         bill_fen: int,
         by: Actor,
         use_account: bool = False,
+        agreed: datetime | None = None,
     ) -> SettlementAmounts:
         """Discharge (2402) and settle (2304) once; a second call returns the stored amounts (with
-        ``setl_id``).
+        ``setl_id``). ``agreed``: only while the stay's settlement waits by this agreement, given at
+        that moment.
 
         Raises Refused FEES_NOT_ALL_UPLOADED (facts ``uploaded_fen``, ``bill_fen``),
         INSURANCE_AMOUNTS_DISAGREE (the platform did settle: nothing may be paid on it until the
@@ -144,7 +146,13 @@ class InsuranceDesk:
         another total).
         """
         return settle.settle(
-            self._calls, encounter_id, stay, bill_fen=bill_fen, by=by, use_account=use_account
+            self._calls,
+            encounter_id,
+            stay,
+            bill_fen=bill_fen,
+            by=by,
+            use_account=use_account,
+            agreed=agreed,
         )
 
     def undo_settlement(

@@ -22,7 +22,7 @@ from payments.insurance.encounters import Settled, moved, must_be, settled, undo
 from payments.insurance.facts import StayFacts
 from payments.insurance.registration import diagnosis_rows
 from policies.access import Actor
-from policies.refusals import Conflict, Refused
+from policies.refusals import Busy, Conflict, Refused
 
 
 class _Money(Question):
@@ -91,11 +91,12 @@ class _Discharge(Question):
     infno = "2402"
     wanted = frozenset({EncounterState.REGISTERED})
 
-    def __init__(self, facts: StayFacts, bill_fen: int) -> None:
-        self._facts, self._bill_fen = facts, bill_fen
+    def __init__(self, facts: StayFacts, bill_fen: int, agreed: datetime | None) -> None:
+        self._facts, self._bill_fen, self._agreed = facts, bill_fen, agreed
 
     def nodes(self, db: SqlSession, held: Held) -> Mapping[str, Any]:
         stay = held.stay
+        _still_agreed(held, self._agreed)
         _all_uploaded(held, self._bill_fen)
         facts = self._facts
         own = {"mdtrt_id": stay.mdtrt_id, "psn_no": stay.psn_no}
@@ -121,11 +122,14 @@ class _Settle(_Money):
     infno = "2304"
     wanted = frozenset({EncounterState.DISCHARGED})
 
-    def __init__(self, calls: Calls, use_account: bool, bill_fen: int) -> None:
+    def __init__(
+        self, calls: Calls, use_account: bool, bill_fen: int, agreed: datetime | None
+    ) -> None:
         super().__init__(calls, use_account)
-        self._bill_fen = bill_fen
+        self._bill_fen, self._agreed = bill_fen, agreed
 
     def _check(self) -> None:
+        _still_agreed(self._held, self._agreed)
         _all_uploaded(self._held, self._bill_fen)
 
     def task(self, said: str) -> str:
@@ -188,17 +192,19 @@ def settle(
     bill_fen: int,
     by: Actor,
     use_account: bool = False,
+    agreed: datetime | None = None,
 ) -> SettlementAmounts:
     """2402, then 2304, each once; whoever comes later gets what is stored, or goes on where it
-    stopped.
+    stopped. Nothing is asked by an agreement that does not stand any more.
     """
     state: str = EncounterState.REGISTERED  # as nearly every stay that comes here; else we look
     while True:
         try:
             if state == EncounterState.REGISTERED:
-                calls.ask(_Discharge(facts, bill_fen), encounter_id, by)
+                calls.ask(_Discharge(facts, bill_fen, agreed), encounter_id, by)
                 state = EncounterState.DISCHARGED
-            answer: Settled = calls.ask(_Settle(calls, use_account, bill_fen), encounter_id, by)
+            question = _Settle(calls, use_account, bill_fen, agreed)
+            answer: Settled = calls.ask(question, encounter_id, by)
             return answer.amounts
         except Occupied:
             stay = recover.clear_way(calls, encounter_id, by)
@@ -247,6 +253,12 @@ def _last_undo(encounter_id: UUID) -> SettlementAmounts | None:
             .limit(1)
         )
     return SettlementAmounts.from_json(call.facts["amounts"]) if call else None
+
+
+def _still_agreed(held: Held, agreed: datetime | None) -> None:
+    """Who was held up until the settlement was undone must not settle the stay again."""
+    if agreed not in (None, held.agreed):
+        raise Busy("INSURANCE_CALL_OPEN")
 
 
 def _all_uploaded(held: Held, bill_fen: int) -> None:

@@ -63,6 +63,24 @@ def test_a_late_undo_leaves_the_next_settlement_alone(
     settled_there(stage, stay, 600_000)
 
 
+def test_who_asks_when_it_was_undone_does_not_settle_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stay = ready(stage, fen=[900_000], fixed={"hifp_pay": "6000.00"}, deposit=350_000)
+
+    def settled_and_undone() -> None:
+        discharge.advance(system(stage.hospital_id), stage.outside, stay.id)
+        assert look(stage, stay)["state"] == "CLOSED"
+        office = stage.actor("INSURANCE_OFFICE")
+        discharge.undo_settlement(office, stage.outside, stay.id, reason="漏记费用")
+
+    held_up(monkeypatch, "settle", settled_and_undone)
+    assert settle(stage, stay)["state"] == "UNDONE"
+    assert platform_settlements(stage, stay) == []
+    assert settle(stage, stay)["state"] == "CLOSED"
+    settled_there(stage, stay, 600_000)
+
+
 @pytest.mark.parametrize("question", ["settle", "undo_settlement"])
 def test_who_asked_by_an_old_agreement_leaves_the_new_one_alone(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, question: str

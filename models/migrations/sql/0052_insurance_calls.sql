@@ -3,12 +3,13 @@
 -- under a lock, and the order in which it is locked: the stay's encounter, then the call.
 
 -- The encounter, locked until the transaction ends, whether a call holds it, what of the stay surely lies at the
--- platform (parts: the four of I6 over all lines, null when a line came without a verdict), and whose it is.
+-- platform (parts: the four of I6 over all lines, null when a line came without a verdict), whose it is, and
+-- when the settlement that waits for the insurer was agreed to.
 -- Several statements: each sees what was committed while the first waited. The lock leaves the key alone, or a
 -- new call that refers to this row would wait for it.
 CREATE FUNCTION insurance_hold(encounter_id uuid) RETURNS TABLE (
     encounter insurance_encounter, taken boolean, lines bigint, fen bigint, parts bigint[],
-    name_sealed bytea, id_no_sealed bytea)
+    name_sealed bytea, id_no_sealed bytea, agreed timestamptz)
 LANGUAGE plpgsql AS $$
 BEGIN
     SELECT e.* INTO encounter FROM insurance_encounter e WHERE e.id = insurance_hold.encounter_id
@@ -29,6 +30,8 @@ BEGIN
     WHERE f.encounter_id = insurance_hold.encounter_id AND f.state = 'UPLOADED';
     SELECT p.name_sealed, p.id_no_sealed INTO name_sealed, id_no_sealed
     FROM patient p WHERE p.id = encounter.patient_id;
+    SELECT s.confirmed_at INTO agreed FROM settlement s
+    WHERE s.admission_id = encounter.admission_id AND s.state <> 'UNDONE' AND s.state = 'CONFIRMED';
     RETURN NEXT;
 END $$;
 
