@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from queue import SimpleQueue
 
 import pytest
 
@@ -38,6 +39,32 @@ def test_a_third_thread_is_told_that_nothing_was_sent_and_comes_in_when_one_has_
     with waiting.outside():
         pass
     assert told.value.code == "PLACES_TAKEN"
+
+
+@pytest.mark.usefixtures("two_places")
+def test_of_those_who_find_no_place_only_one_stands_in_line_and_holds_a_thread() -> None:
+    waiting.at_most(4, patience_s=60)
+    told: SimpleQueue[str] = SimpleQueue()
+    leave = threading.Event()
+
+    def go() -> None:
+        try:
+            with waiting.outside():
+                told.put("inside")
+                leave.wait(60)
+        except NotNow as no:
+            told.put(no.code)
+
+    threads = [threading.Thread(target=go) for _ in range(7)]
+    for thread in threads:
+        thread.start()
+    # Nobody leaves meanwhile, and patience lasts longer than this waits.
+    at_once = sorted(told.get(timeout=20) for _ in range(6))
+    leave.set()
+    for thread in threads:
+        thread.join()
+    assert at_once == ["PLACES_TAKEN"] * 2 + ["inside"] * 4
+    assert told.get(timeout=0) == "inside"
 
 
 @pytest.mark.usefixtures("two_places")

@@ -8,10 +8,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 import psycopg
 
@@ -21,13 +23,22 @@ from tests.prove.report import Figure
 
 AWAY_S = 30.0
 HELD_S = 20.0
+KNOCKERS, THREADS, REFUSALS = 24, 24, 50
+"""Clients beside the crowd that ask while the connections are taken, threads of an API worker, so
+that they wait for a connection and not for a thread, and how many must be told that there is none.
+
+Who waits for the locked table gives its connection back after 15 s, and who waits for a connection
+gives up after 10: with few clients each gets one in time, and nobody is refused at all.
+"""
 FULL_S = 10.0
 LONGEST_S = 42.0
 """No answer may take longer: the pool's patience is 10 s, a lock's 15 s, and one may meet both; who
 waits for a row may have a second lock before him, because the row's holder waits for the table."""
-DISK_MIB = 224
+DISK, DISK_MIB = "disk full", 224
 OPERATIONS = 600
 """At least so many acts: the crowd works until everything is over."""
+_FILLED = f"PostgreSQL's data on a tmpfs of {DISK_MIB} MiB, filled to the last byte"
+_MUST_HOLD = "503 with Retry-After, none late; nothing half written; it goes on by itself"
 
 
 @dataclass
@@ -83,38 +94,43 @@ def gone(here: Ward, operations: int, seconds: float) -> Close:
 
 def pool_exhausted(seed: int, operations: int) -> list[Figure]:
     """Two connections for each API process, and somebody holds a lock that every request needs."""
-    return alone(seed, lambda here: pool_taken(here, min(operations, OPERATIONS), HELD_S))
+    scene = partial(
+        pool_taken, operations=min(operations, OPERATIONS), seconds=HELD_S, refusals=REFUSALS
+    )
+    return alone(seed, scene)
 
 
-def pool_taken(here: Ward, operations: int, seconds: float) -> Close:
+def pool_taken(here: Ward, operations: int, seconds: float, refusals: int) -> Close:
     """The scene of it; the API is started with the small pool, and anew afterwards."""
     begun, outage = time.monotonic(), Outage()
     here.house.environment["DATABASE_CONNECTIONS"] = "2"
+    usual, here.house.threads = here.house.threads, THREADS
     here.house.serve()
-    here.play(_held(here, operations, seconds, outage))
+    here.play(_held(here, operations, seconds, outage, refusals))
     del here.house.environment["DATABASE_CONNECTIONS"]
+    here.house.threads = usual
     here.house.serve()
-    empty = sum(one.code == "POOL_EXHAUSTED" for one in outage.told)
+    empty = _refused(outage)
     wrong = [one for one in outage.failures if one.status != 503]
     return _closing(
         here,
         begun,
         "connection pool exhausted",
-        f"2 connections a process, {here.crowd.threads} clients, a table that all need locked"
-        f" for {seconds:.0f} s, and until somebody got no connection",
+        f"2 connections a process, {here.crowd.threads} clients and {KNOCKERS} that only ask, a"
+        f" table that all need locked for {seconds:.0f} s, and until {refusals} got no connection",
         f"{len(wrong)} of {len(outage.failures)} failures meanwhile not 503"
         f" ({statuses(outage.failures)}), the slowest after {outage.longest_s:.1f} s; first success"
         f" {outage.first_yes_s:.1f} s after the lock was gone",
-        held=empty > 0 and not wrong and outage.longest_s < LONGEST_S,
+        held=empty >= refusals and not wrong and outage.longest_s < LONGEST_S,
     )
 
 
 def disk_full(seed: int, operations: int) -> list[Figure]:
-    """PostgreSQL's data on a small tmpfs, which somebody fills to the last byte; nothing where
-    nobody may mount one."""
+    """PostgreSQL's data on a small tmpfs, which somebody fills to the last byte; where nobody may
+    mount one the row says that it was not run."""
     with ExitStack() as stack:
         if (disk := disk_if_allowed(stack)) is None:
-            return []
+            return [_not_run(seed)]
         scene = partial(filled, disk=disk, operations=min(operations, OPERATIONS), seconds=FULL_S)
         return alone(seed, scene, store=disk)
 
@@ -128,9 +144,8 @@ def filled(here: Ward, disk: Path, operations: int, seconds: float) -> Close:
     return _closing(
         here,
         begun,
-        "disk full",
-        f"PostgreSQL's data on a tmpfs of {DISK_MIB} MiB, filled to the last byte for"
-        f" {seconds:.0f} s after the first refusal",
+        DISK,
+        f"{_FILLED} for {seconds:.0f} s after the first refusal",
         f"{len(wrong)} of {len(told)} failures meanwhile not 503 ({statuses(told)}), the"
         f" slowest answer after {outage.longest_s:.1f} s; first success"
         f" {outage.first_yes_s:.1f} s after there was room again",
@@ -178,22 +193,46 @@ def _shut_and_killed(here: Ward, operations: int, seconds: float, outages: list[
     yield here.done(operations)
 
 
-def _held(here: Ward, operations: int, seconds: float, outage: Outage) -> Script:
+def _held(here: Ward, operations: int, seconds: float, outage: Outage, refusals: int) -> Script:
     yield here.done(operations / 3)
-    with here.house.database() as db:
+    # The lock goes first, then the knockers: they leave when they were answered.
+    with _knocking(here), here.house.database() as db:
         db.execute("SET lock_timeout = '10s'")
         with db.transaction():
             db.execute("LOCK TABLE admission IN ACCESS EXCLUSIVE MODE")
             outage.gone = time.monotonic()
             yield after(seconds)
-            yield within("somebody gets no connection", lambda: _exhausted(here, outage))
+            yield within("so many get no connection", lambda: _exhausted(here, outage, refusals))
     yield from _recovered(here, outage)
     yield here.done(operations)
 
 
-def _exhausted(here: Ward, outage: Outage) -> bool:
+@contextmanager
+def _knocking(here: Ward) -> Iterator[None]:
+    """Nurses look at a stay again and again, many at a time."""
+    over, stay = Event(), next(life for life in here.crowd.lives if life.stay)
+
+    def knock(number: int) -> None:
+        while not over.is_set():
+            stay.ask(stay.cast.staff["nurse"][number % 3], "GET", stay.path)
+
+    with ThreadPoolExecutor(KNOCKERS) as pool:
+        knocks = [pool.submit(knock, number) for number in range(KNOCKERS)]
+        try:
+            yield
+        finally:
+            over.set()
+    for done in knocks:
+        done.result()
+
+
+def _exhausted(here: Ward, outage: Outage, refusals: int) -> bool:
     outage.told = here.watch.during(outage.gone, time.monotonic())
-    return any(one.code == "POOL_EXHAUSTED" for one in outage.told)
+    return _refused(outage) >= refusals
+
+
+def _refused(outage: Outage) -> int:
+    return sum(one.code == "POOL_EXHAUSTED" for one in outage.told)
 
 
 def _filled(here: Ward, disk: Path, operations: int, seconds: float, outage: Outage) -> Script:
@@ -249,12 +288,25 @@ def _each(seconds: Iterator[float]) -> str:
     return " and ".join(f"{one:.1f}" for one in seconds)
 
 
+def _not_run(seed: int) -> Figure:
+    return Figure(
+        name=DISK,
+        faults=_FILLED,
+        must_hold=_MUST_HOLD,
+        figure="this machine lets nobody mount a tmpfs",
+        seed=seed,
+        seconds=0,
+        held=False,
+        ran=False,
+    )
+
+
 def _closing(here: Ward, begun: float, name: str, faults: str, seen: str, *, held: bool) -> Close:
     seconds, acts = time.monotonic() - begun, here.crowd.done - here.before
     return lambda found: Figure(
         name=name,
         faults=f"{faults}; {acts} operations",
-        must_hold="503 with Retry-After, none late; nothing half written; it goes on by itself",
+        must_hold=_MUST_HOLD,
         figure=f"{seen}; {checker.in_words(found)}; with seed {here.seed}",
         seed=here.seed,
         seconds=seconds,

@@ -119,6 +119,8 @@ class House:
     chance: random.Random
     known: dict[str, dict[str, str]] = field(default_factory=dict)
     shift: timedelta = timedelta()
+    threads: int = THREADS
+    """Of each API worker, from the next ``serve`` on."""
     kills: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
 
     @property
@@ -156,6 +158,20 @@ class House:
             if time.monotonic() > until:
                 raise AssertionError(f"the simulator does not answer {method} {path}")
             time.sleep(0.2)
+
+    @contextlib.contextmanager
+    def worker_held(self) -> Iterator[None]:
+        """The job worker stands still, with whatever it has in its hands (SIGSTOP)."""
+        worker = self.children.now["worker"].pid
+        os.killpg(worker, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(worker, signal.SIGCONT)
+
+    def cpu_s(self) -> float:
+        """The seconds of processor that all parts have used (Linux)."""
+        return sum(cpu_s_of(process.pid) for process in self.children.now.values())
 
     # killing and coming back
 
@@ -209,7 +225,7 @@ class House:
                 del self.children.now[name]
         argv = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws"]
         argv += ["--host", "127.0.0.1", "--port", str(self.api_port)]
-        argv += ["--workers", str(API_WORKERS), "--blocking-threads", str(THREADS)]
+        argv += ["--workers", str(API_WORKERS), "--blocking-threads", str(self.threads)]
         argv += ["--respawn-failed-workers", "--respawn-interval", "0.1", target]
         self.children.start("api", argv, cwd=local.ROOT, env=self.environment)
         if worker:
@@ -311,6 +327,15 @@ def children_of(pid: int) -> list[int]:
     with contextlib.suppress(OSError):
         return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
+
+
+def cpu_s_of(pid: int) -> float:
+    """What a process and all below it have used, also those that have ended (Linux)."""
+    used = sum(cpu_s_of(child) for child in children_of(pid))
+    with contextlib.suppress(OSError):
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        used += sum(int(ticks) for ticks in after_name[11:15]) / os.sysconf("SC_CLK_TCK")
+    return used
 
 
 def command_of(pid: int) -> bytes:

@@ -6,6 +6,7 @@ from the seed, the line's name, and the numbers of connection and exchange.
 
 import asyncio
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -105,12 +106,18 @@ class _Exchange:
                 if self._answered:
                     self._answered, self._fate = False, self._line.draw(self._fates)
                     if self._fate == Fate.WAITS:
-                        await asyncio.sleep(self._line.weather.wait_s)
+                        await self._wait(self._line.weather)
                     if self._fate == Fate.CUT:
                         forth.write(part[: len(part) // 2])
                         return
                 forth.write(part)
                 await forth.drain()
+
+    async def _wait(self, sky: Weather) -> None:
+        """Until it was long enough, or the weather has changed."""
+        until = time.monotonic() + sky.wait_s
+        while time.monotonic() < until and self._line.weather is sky:
+            await asyncio.sleep(min(0.1, sky.wait_s))
 
     async def back(self, far: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         with suppress(OSError):

@@ -22,10 +22,20 @@ class Figure:
     seed: int
     seconds: float
     held: bool
+    ran: bool = True
+    """False where this machine does not allow the scenario: then ``figure`` says why, and the row
+    of an earlier run does not stay as if it had been seen here."""
+
+    @property
+    def verdict(self) -> str:
+        """One word for the screen."""
+        if not self.ran:
+            return "not run here"
+        return "held" if self.held else "NOT HELD"
 
     def row(self, day: date, machine: str) -> str:
         """The row of the table."""
-        found = self.figure if self.held else f"**NOT HELD**: {self.figure}"
+        found = self.figure if self.held else f"**{self.verdict}**: {self.figure}"
         cells = [self.name, self.faults, self.must_hold, found]
         cells += [f"{self.seconds:.0f}", str(self.seed), machine, day.isoformat()]
         return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"

@@ -25,9 +25,9 @@ def run(seed: int, operations: int) -> list[Figure]:
         scenes = [
             _storm(here, operations),
             redis_away.lost(here, ACTS),
-            slow_outside.slow(here, turns=1, each=20, aim=3.0, wait_s=3.0),
+            slow_outside.slow(here, pairs=1, each=20, aim=3.0, wait_s=3.0),
             database_away.gone(here, ACTS, seconds=2.0),
-            database_away.pool_taken(here, ACTS, seconds=12.0),
+            database_away.pool_taken(here, ACTS, seconds=12.0, refusals=20),
             *([database_away.filled(here, disk, ACTS, seconds=1.0)] if disk else []),
         ]
         found = here.check()

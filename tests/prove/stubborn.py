@@ -75,6 +75,15 @@ class Stubborn:
         # One finger may have been too late and find the matter closed: the one that was heard wins.
         return min(answers, key=lambda answer: answer.status)
 
+    def once(self, method: str, path: str, body: Any = None, **more: Any) -> Answer:
+        """One try; another only when the tokens were over."""
+        token = self.client.access_token
+        answer = self.client.try_(method, path, body, **more)
+        if answer.status == 401:
+            self._again(token)
+            answer = self.client.try_(method, path, body, **more)
+        return answer
+
     def _until_answered(self, method: str, path: str, body: Any, more: dict[str, Any]) -> Answer:
         until, tries = time.monotonic() + PATIENCE_S, 0
         while time.monotonic() < until:
