@@ -1,8 +1,11 @@
-"""Nobody's name, identity number or phone is in clear in anything that we leave on a disk.
+"""Nobody's name, identity number, phone or bank card is in clear in anything that we leave on a
+disk.
 
 ``python -m tests.prove.clear_text --people 1000`` starts everything as real processes, lets
 invented people come in through the real edge, go wrong, pay, be insured, settled, told and looked
-at, with PostgreSQL logging every statement; then searches its dump, its data directory with the
+at; a census brings in what three of ten have on old cards, a campaign tells them, and they, or
+others for them, get it back on bank cards by a file to the bank. PostgreSQL logs every statement.
+Then it searches its dump, its data directory with the
 WAL, Valkey's files and all logs for every secret in several encodings. Somebody planted in clear in
 each of these places must be found there, or the search proves nothing.
 """
@@ -27,12 +30,15 @@ import redis
 
 from local_servers import postgres_program
 from tests.prove.living import Living, living
+from tests.prove.old_money import OldMoney, comes
 from tests.prove.report import Figure
 from tests.stage import id_number
 
 RARE = [bytes((row, cell)).decode("gb2312") for row in range(0xD8, 0xF7) for cell in (0xA1, 0xC3)]
 """Characters that hardly anything but an invented name has."""
 FIRST_BIRTHDAY = date(1950, 1, 1)
+KINDS = 4
+"""Of secrets: name, identity number, phone, bank card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +48,12 @@ class Person:
     name: str
     id_no: str
     phone: str
+    card: str
 
     @property
-    def secrets(self) -> tuple[str, str, str]:
+    def secrets(self) -> tuple[str, ...]:
         """What must not be found."""
-        return self.name, self.id_no, self.phone
+        return self.name, self.id_no, self.phone, self.card
 
 
 def invent(count: int, seed: int) -> list[Person]:
@@ -55,12 +62,13 @@ def invent(count: int, seed: int) -> list[Person]:
     names: set[str] = set()
     while len(names) < count:
         names.add("".join(chance.choices(RARE, k=chance.choice((3, 4)))))
-    phones = chance.sample(range(10**9), count)
+    phones, cards = chance.sample(range(10**9), count), chance.sample(range(10**13), count)
     return [
         Person(
             name,
             id_number(number % 1000, FIRST_BIRTHDAY + timedelta(days=number)),
             f"19{phones[number]:09d}",
+            f"622200{cards[number]:013d}",
         )
         for number, name in enumerate(sorted(names))
     ]
@@ -98,10 +106,23 @@ def search(places: list[Path], people: list[Person], scratch: Path) -> Counter[t
     return found
 
 
+def live(home: Living, people: dict[int, Person]) -> None:
+    """Everybody comes, half of them before the census knows their old card and half after it."""
+    coming = {number: person for number, person in people.items() if comes(number)}
+    office = OldMoney(home, people)
+    home.admit({number: person for number, person in coming.items() if number % 2 == 0})
+    office.census()
+    office.tell()
+    home.admit({number: person for number, person in coming.items() if number % 2})
+    office.give_back()
+    home.wait_until_told()
+    office.must_have_left_traces()
+
+
 def plant(home: Living, person: Person) -> None:
     """Leave one person in clear in each place."""
     with psycopg.connect(home.database_url, autocommit=True) as db:
-        db.execute("CREATE TABLE planted (name text, id_no text, phone text)")
+        db.execute("CREATE TABLE planted (name text, id_no text, phone text, card text)")
         # log_statement has this in the log; the values go to the table, the WAL and the dump.
         words = ", ".join(f"'{secret}'" for secret in person.secrets)
         db.execute(f"INSERT INTO planted VALUES ({words})")  # noqa: S608
@@ -134,7 +155,7 @@ def prove(people: int, seed: int) -> tuple[Figure, dict[str, int]]:
     began = time.monotonic()
     *crowd, planted = invent(people + 1, seed)
     with scratch() as directory, living(directory) as home:
-        home.admit_all(crowd)
+        live(home, dict(enumerate(crowd)))
         plant(home, planted)
         searched = places(home)
         found = search(list(searched.values()), [*crowd, planted], directory)
@@ -149,16 +170,17 @@ def prove(people: int, seed: int) -> tuple[Figure, dict[str, int]]:
     where = sorted({str(at.name) for at, secret in found if secret in leaked})
     figure = Figure(
         name="secrets at rest",
-        faults=f"{requests} requests, good and bad; every statement logged",
-        must_hold="no name, identity number or phone in clear in dump, data directory with WAL, "
-        "Valkey's files or logs (UTF-8, GBK, hex, JSON and URL escapes)",
-        figure=f"{len(leaked)} of {3 * people} secrets found in {size / 2**20:.0f} MiB"
+        faults=f"{requests} requests, good and bad, of inpatients and holders of old cards, with "
+        "two dumps of a census and a file for the bank; every statement logged",
+        must_hold="no name, identity number, phone or bank card in clear in dump, data directory "
+        "with WAL, Valkey's files or logs (UTF-8, GBK, hex, JSON and URL escapes)",
+        figure=f"{len(leaked)} of {KINDS * people} secrets found in {size / 2**20:.0f} MiB"
         + (f", in {', '.join(where)}" if where else "")
-        + f"; a planted person's 3 were found in {sum(n == 3 for n in control.values())} of "
-        f"{len(control)} places",
+        + f"; a planted person's {KINDS} were found in "
+        f"{sum(n == KINDS for n in control.values())} of {len(control)} places",
         seed=seed,
         seconds=time.monotonic() - began,
-        held=not leaked and set(control.values()) == {3},
+        held=not leaked and set(control.values()) == {KINDS},
     )
     return figure, control
 

@@ -3,7 +3,7 @@ the API, a worker. What they do is meant to leave traces everywhere, also by goi
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ import local
 from local_servers import Children, free_port, start_postgres, start_valkey
 from models import db as database
 from models import sealing
-from simulator.clients import HisClient, OverNetwork, PhoneClient, StaffClient
+from simulator.clients import Answer, HisClient, OverNetwork, PhoneClient, StaffClient
 from tests.his_day import line
 from tests.people import House
 from tests.sim_process import Simulator, running, wait_until
@@ -37,6 +37,8 @@ class Person(Protocol):
     name: str
     id_no: str
     phone: str
+    card: str
+    """A bank card."""
 
 
 @dataclass
@@ -65,6 +67,7 @@ class Living:
     redis_url: str
     house: Hospital
     simulator: Simulator
+    environment: dict[str, str]
     his: HisClient = field(init=False)
     staff: dict[str, StaffClient] = field(init=False)
 
@@ -72,18 +75,22 @@ class Living:
         self.his = self.house.his()
         roles = ("NURSE", "FINANCE_MAKER", "FINANCE_CHECKER")
         self.staff = {role: self.house.staff(role, wards=("W1",)) for role in roles}
+        self.phones: dict[int, PhoneClient] = {}
         self._clients: list[PhoneClient] = []
 
     @property
     def requests(self) -> int:
         """How many were sent."""
-        clients = [self.his, *self.staff.values(), *self._clients]
+        clients = [self.his, *self.staff.values(), *self.phones.values(), *self._clients]
         return sum(client.calls for client in clients)
 
-    def admit_all(self, people: Sequence[Person]) -> None:
-        """Let all come in, and wait until everybody was told everything."""
+    def admit(self, people: Mapping[int, Person]) -> None:
+        """Let all of these come in."""
         with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(self._come, range(len(people)), people))
+            list(pool.map(self._come, people, people.values()))
+
+    def wait_until_told(self) -> None:
+        """Until everybody was told everything that may be told now."""
         waiting = "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"
         with psycopg.connect(self.database_url, autocommit=True) as db:
             due = f"{waiting} AND coalesce(scheduled_at, now()) <= now()"
@@ -93,7 +100,7 @@ class Living:
         stay = self._announced(number, person)
         self._go_wrong(number, person, stay)
         phone = self.house.phone(f"o{number:027d}")
-        self._clients.append(phone)
+        self.phones[number] = phone
         phone.bind(person.name, person.id_no)
         phone.put(f"{stay}/registration", {"phone": person.phone})
         if number % INSURED == 0:
@@ -119,13 +126,12 @@ class Living:
             stranger.try_("PUT", "/v1/patient/binding", {"name": person.name, "id_no": "1"}),
             stranger.try_("GET", f"/v1/admissions/{person.phone}"),
             stranger.try_("GET", stay, query={"phone": person.phone, "id": person.id_no}),
+            stranger.try_("GET", f"/v1/admissions/{person.card}", query={"card": person.card}),
             nurse.try_("PUT", f"{stay}/registration", {"phone": person.id_no}),
+            nurse.try_("PUT", f"{stay}/registration", {"phone": person.card}),
         )
-        if any(answer.status < 400 or answer.status >= 500 for answer in told):
-            raise AssertionError([(answer.status, answer.text) for answer in told])
-        quoting = [a.text for a in told if any(secret in a.text for secret in vars_of(person))]
-        if quoting:
-            raise AssertionError(f"a refusal quotes the person: {quoting}")
+        for answer in told:
+            refused(person, answer)
 
     def _insured_and_paid(self, number: int, person: Person, stay: str, phone: PhoneClient) -> None:
         """Insurance, a quota, a deposit by phone, its SMS; and somebody looks at the name."""
@@ -193,9 +199,13 @@ def slip(number: int, person: Person, now: datetime) -> dict[str, object]:
     }
 
 
-def vars_of(person: Person) -> tuple[str, str, str]:
-    """What no answer to others may quote."""
-    return person.name, person.id_no, person.phone
+def refused(person: Person, answer: Answer) -> None:
+    """It must be, and without quoting the person."""
+    if not 400 <= answer.status < 500:
+        raise AssertionError((answer.status, answer.text))
+    secrets = (person.name, person.id_no, person.phone, person.card)
+    if any(secret in answer.text for secret in secrets):
+        raise AssertionError(f"a refusal quotes the person: {answer.text}")
 
 
 @contextmanager
@@ -227,7 +237,7 @@ def living(directory: Path) -> Iterator[Living]:
             house = Hospital(None, url, lambda: datetime.now(UTC), simulator, code=CODE)
             local.start_app(children, url, environment)
             children.wait_for("api", lambda: local.answers(f"{url}/readyz"))
-            home = Living(directory, database_url, redis_url, house, simulator)
+            home = Living(directory, database_url, redis_url, house, simulator, environment)
             yield home
             for wire in house.wires:
                 wire.session.close()
