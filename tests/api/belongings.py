@@ -17,6 +17,7 @@ from models.insurance import Encounter, InsuranceCall
 from models.login import digest
 from models.message import Message, PrintJob
 from models.patient import Patient
+from models.payee import Payee
 from models.payment_order import PaymentOrder
 from models.receipt import Receipt
 from models.refund import Refund, RefundLeg
@@ -26,6 +27,7 @@ from models.staff import Device, Staff
 from models.visit import Visit, VisitItem
 from models.work_item import WorkItem
 from tests.api.stored_belongings import StoredMoney
+from tests.clearance import lot_at
 from tests.people import House
 
 DAY = "2026-01-05"
@@ -88,7 +90,9 @@ IDS = (
     "plan_id",
     "classification_id",
 )
-WORDS = ("staff_no", "number", "inpatient_no", "his_patient_no", "id_no", "name", "phone")
+PERSON = ("id_no", "phone", "name", "bank_card", "old_card")
+"""What is shown in full only where access_matrix.yaml says so."""
+WORDS = ("staff_no", "number", "inpatient_no", "his_patient_no", *PERSON)
 
 
 def belongings(house: House, patient: Patient | None = None, ward: str = "W1") -> Belongings:
@@ -100,7 +104,8 @@ def belongings(house: House, patient: Patient | None = None, ward: str = "W1") -
         for row in made.values():
             db.add(row)
             db.flush()
-    names = {name: str(row.id) for name, row in made.items()} | {
+    lot_at(house, str(made["account_id"].id), 12_050, "CASH", days=800)
+    names = {name: str(row.id) for name, row in made.items() if hasattr(row, "id")} | {
         "admission_id": str(stay.id),
         "patient_id": str(patient.id),
         "inpatient_no": stay.inpatient_no,
@@ -108,6 +113,8 @@ def belongings(house: House, patient: Patient | None = None, ward: str = "W1") -
         "id_no": patient.id_no,
         "name": patient.name,
         "phone": patient.phone,
+        "bank_card": made["payee"].card_no,
+        "old_card": made["account_id"].card_no,
         "staff_no": made["staff"].staff_no,
         "number": made["receipt"].number,
         "ward": ward,
@@ -133,6 +140,7 @@ class About:
     patient: Patient
     stay: Admission
     serial: str = field(default_factory=lambda: secrets.token_hex(6))
+    payee: Payee = field(init=False)
 
     @property
     def own(self) -> dict[str, Any]:
@@ -162,17 +170,8 @@ class About:
             next_try_at=self.house.now(),
             **self.own,
         )
-        batch = BankBatch(
-            number=self.serial,
-            row_count=1,
-            total_fen=100,
-            built_by="test",
-            built_at=self.house.now(),
-            **self.own,
-        )
         rows = {"order_id": self._order(about), "refund_id": refund, "leg_id": leg}
-        rows |= {"bank_batch_id": batch}
-        return rows | self._stored() | self._visit()
+        return rows | self._to_the_bank(refund) | self._stored() | self._visit()
 
     def bill(self) -> dict[str, Base]:
         """An empty day, a question to it, a trial settlement and a receipt."""
@@ -289,10 +288,41 @@ class About:
             **self.own,
         )
 
+    def _to_the_bank(self, refund: Refund) -> dict[str, Base]:
+        """The patient's bank card, and a file for the bank with a payment to it."""
+        self.payee = Payee(patient_id=self.patient.id, bank_name="示范银行", **self.own)
+        self.payee.name = self.patient.name
+        self.payee.card_no = f"622200{secrets.randbelow(10**13):013d}"
+        batch = BankBatch(
+            state="RELEASED",
+            number=self.serial,
+            row_count=1,
+            total_fen=100,
+            built_by="test",
+            built_at=self.house.now(),
+            released_by="another",
+            released_at=self.house.now(),
+            **self.own,
+        )
+        leg = RefundLeg(
+            state="ASKED",
+            refund_id=refund.id,
+            route="BANK",
+            amount_fen=100,
+            lot_id=new_id(),
+            order_total_fen=100,
+            next_try_at=self.house.now(),
+            payee_id=self.payee.id,
+            batch_id=batch.id,
+            **self.own,
+        )
+        return {"payee": self.payee, "bank_batch_id": batch, "bank_leg": leg}
+
     def _stored(self) -> dict[str, Base]:
-        """A request for stored money."""
+        """A request for stored money, to the bank card."""
         request = RefundRequest(
             patient_id=self.patient.id,
+            payee_id=self.payee.id,
             amount_fen=100,
             client_key=self.serial,
             request_hash=self.serial,

@@ -12,8 +12,8 @@ from models.db import Base, new_id
 from models.filing import PrepayFiling, Publication
 from models.paid_ahead import PaidAhead
 from models.prepay_account import PrepayAccount
-from models.turnover import ClaimBatch, TurnoverBatch
-from models.unreturnable import UnreturnableFiling
+from models.turnover import ClaimBatch, TurnoverBatch, TurnoverItem
+from models.unreturnable import FilingItem, UnreturnableFiling
 
 COUNTED = (
     "accounts accounts_with_money balance_fen holders top_ups top_up_fen spends spent_fen refunds"
@@ -117,19 +117,19 @@ class StoredMoney:
         card = PrepayAccount(
             patient_id=self.patient_id,
             source="CENSUS",
-            card_no=self.serial,
+            card_no=f"K{self.serial}",
             last_activity_on=date(2022, 1, 1),
             **self.own,
         )
-        lost = UnreturnableFiling(period=self.serial, accounts=0, total_fen=0, **by, **self.own)
+        lost = UnreturnableFiling(period=self.serial, accounts=1, total_fen=100, **by, **self.own)
         batch = TurnoverBatch(
             state="CANCELLED",
             year=2025,
             as_of=date(2025, 12, 31),
             reading="ACCOUNT_ACTIVITY",
             rule_pack="test",
-            accounts=0,
-            total_fen=0,
+            accounts=1,
+            total_fen=100,
             **by,
             **self.own,
         )
@@ -137,5 +137,14 @@ class StoredMoney:
         told = NoticeCampaign(
             name=self.serial, least_fen=1, client_key=f"draft-{self.serial}", **by, **self.own
         )
-        lost_and_told = {"list_id": lost, "campaign_id": told}
-        return lost_and_told | {"account_id": card, "batch_id": batch, "claim_id": claim}
+        about = {"account_id": card.id, "hospital_id": self.hospital_id, "amount_fen": 100}
+        about |= {"last_activity_on": card.last_activity_on, "reason": "NO_CONTACT_DATA"}
+        return {
+            "account_id": card,
+            "list_id": lost,
+            "listed": FilingItem(filing_id=lost.id, **about),
+            "batch_id": batch,
+            "turned_over": TurnoverItem(batch_id=batch.id, **about),
+            "claim_id": claim,
+            "campaign_id": told,
+        }

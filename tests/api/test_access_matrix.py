@@ -19,7 +19,7 @@ from models.db import Base, Session
 from policies.access import ROLES
 from simulator.clients import Answer, Client, PhoneClient
 from tests.api.access_world import CALLERS, ROUTES, World, named
-from tests.api.belongings import Belongings, belongings
+from tests.api.belongings import PERSON, Belongings, belongings
 from tests.api.conftest import BASE_URL
 from tests.figures import SEED, Figures
 from tests.people import House, MovedClock
@@ -119,6 +119,7 @@ def test_foreign_things_do_not_exist(world: World, route: str, cells: Cells) -> 
                 assert found.without(things) == unknown.without(world.absent), (name, found)
             told = {mark for mark in things.marks if mark in found.answer.text}
             assert told <= found.names(things), (name, found)
+            assert shown_in_full(found, things) == set(), (name, found)
         tried += 1
     assert stored(world, of_both=of_both) == before
     cells[route, "foreign"] = tried
@@ -126,7 +127,8 @@ def test_foreign_things_do_not_exist(world: World, route: str, cells: Cells) -> 
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_own_things_are_reached_by_those_who_may(world: World, route: str, cells: Cells) -> None:
-    entry = ROUTES[route]
+    """And a person is shown in full where the entry says so, to somebody, and nowhere else."""
+    entry, said = ROUTES[route], set()
     for name in CALLERS:
         may = name in named(entry, "may")
         spent = may and entry.get("spends")
@@ -140,10 +142,20 @@ def test_own_things_are_reached_by_those_who_may(world: World, route: str, cells
             told = {mark for mark in things.marks if mark in found.answer.text}
             assert told <= found.names(things), (name, found)
         else:
+            said |= shown_in_full(found, things)
             reached = found.answer.code == entry.get("reached")
             assert reached or found.answer.status not in REFUSED, (name, found)
             assert found.answer.status < 500, (name, found)
+    assert said == set(entry.get("says", {}).get("what", []))
     cells[route, "own"] = len(CALLERS)
+
+
+def shown_in_full(sent: Sent, things: Belongings) -> set[str]:
+    """What of the person a 2xx answer shows, even if the request had it."""
+    answer = sent.answer
+    assert not answer.text.startswith("PK"), "a packed table cannot be searched: ask for csv"
+    good = 200 <= answer.status < 300
+    return {kind for kind in PERSON if good and things.names[kind] in answer.text}
 
 
 def expected(route: str, caller: str, *, foreign: bool = False) -> int:
