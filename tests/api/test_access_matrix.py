@@ -29,6 +29,9 @@ from tests.test_routes import TOLD
 REFUSED = (401, 403, 404)
 Cells = dict[tuple[str, str], int]
 
+BY_OTHERS = ("POST /wxpay/", "POST /sms/")
+"""Their bodies are somebody else's: signed, or behind a secret path, before they are read."""
+
 
 @pytest.fixture(scope="module")
 def world(app: Flask, the_clock: MovedClock, simulator: Simulator) -> World:
@@ -73,14 +76,15 @@ class Sent:
         return told
 
 
-def send(route: str, caller: Client, things: Belongings) -> Sent:
-    """The route's sound request about these things."""
+def send(route: str, caller: Client, things: Belongings, **more: str) -> Sent:
+    """The route's sound request about these things; ``more`` fields that it does not have."""
     method, _, rule = route.partition(" ")
     entry = ROUTES[route]
     pays_by = "MINI_PROGRAM" if isinstance(caller, PhoneClient) else "QR"
     things.names.update(serial=secrets.token_hex(6), route=pays_by)
     target = things.path(rule, things.body(entry.get("path", {})))
     body = things.body(entry.get("body"))
+    body = body | more if more else body
     key = f"key-{caller.calls:06}"
     answer = caller.try_(method, target, body, query=entry.get("query"), key=key)
     return Sent(target, json.dumps(body, ensure_ascii=False), answer)
@@ -156,6 +160,18 @@ def shown_in_full(sent: Sent, things: Belongings) -> set[str]:
     assert not answer.text.startswith("PK"), "a packed table cannot be searched: ask for csv"
     good = 200 <= answer.status < 300
     return {kind for kind in PERSON if good and things.names[kind] in answer.text}
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if "body" in ROUTES[route]])
+def test_a_field_that_a_route_does_not_name_is_refused(world: World, route: str) -> None:
+    """Nobody sets what a row has and the request must not say."""
+    caller = next(name for name in CALLERS if name in named(ROUTES[route], "may"))
+    answer = send(route, world.callers[caller], world.mine, approved_by="me").answer
+    if route.startswith(BY_OTHERS):
+        assert answer.status == ROUTES[route]["refuses"]
+    else:
+        assert (answer.status, answer.code) == (422, "FIELDS_INVALID"), answer
+        assert "approved_by" in [each["field"] for each in answer.body["errors"]]
 
 
 def expected(route: str, caller: str, *, foreign: bool = False) -> int:
