@@ -7,7 +7,6 @@ import io
 import subprocess
 import sys
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -22,7 +21,7 @@ from simulator.clients import Answer, StaffClient
 from simulator.old_cards import Card, write
 from tests.clearance import SIGNED, papers
 from tests.people import PASSWORD
-from tests.prove.living import CODE, PATIENCE_S, THREADS, Living, Person, refused
+from tests.prove.living import CODE, PATIENCE_S, Living, Person, refused
 from tests.sim_process import wait_until
 
 NEVER, ON_THE_PHONE, BY_AGENT = 2, 3, 4
@@ -82,8 +81,7 @@ class OldMoney:
     def give_back(self) -> None:
         """Asked for, reviewed, confirmed, sent to the bank in one file and answered by it."""
         asking = [n for n in self.holders if comes(n)]
-        with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(self._ask_and_decide, asking))
+        self.home.in_turns(self._ask_and_decide, asking)
         maker, checker = self._staff["FINANCE_MAKER"], self._staff["FINANCE_CHECKER"]
         batch = f"/v1/bank-batches/{maker.post('/v1/bank-batches')['id']}"
         checker.post(f"{batch}/release")
@@ -137,6 +135,7 @@ class OldMoney:
         key = f"money-back-{number}"
         if number % 10 == ON_THE_PHONE:
             phone = self.home.phones[number]
+            phone.refresh()
             patient = phone.get("/v1/patient/binding")["patient_id"]
             path = f"/v1/patients/{patient}/refund-requests"
             spoilt = {"payee": wish["payee"] | {"card_no": f"{person.card}-"}}
