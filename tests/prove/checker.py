@@ -8,13 +8,16 @@ client was shown what must not be.
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from random import Random
-from typing import Any
 
+from tests.prove.books import Books, Finding
+from tests.prove.carried import words
 from tests.prove.cast import Cast
+from tests.prove.ends import unfinished
 from tests.prove.house import HOSPITAL
+from tests.prove.insured import insurance
 from tests.prove.notebook import Notebook
+from tests.prove.stubborn import Counts
 
 KINDS = {
     "LOST": "lost",
@@ -25,29 +28,7 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is not as it must be."""
-
-    kind: str
-    what: str
-
-
-class Books:
-    """Everything that the questions look at, read once after the dust has settled."""
-
-    def __init__(self, cast: Cast, book: Notebook) -> None:
-        self.cast, self.book = cast, book
-        self.world = cast.house.world("GET", "/_sim/books")
-        self._db = cast.house.database()
-
-    def rows(self, sql: str) -> list[dict[str, Any]]:
-        """The rows of a question to our database."""
-        return self._db.execute(sql).fetchall()
-
-    def close(self) -> None:
-        """Let go of the database."""
-        self._db.close()
+MANY = 20
 
 
 def check(cast: Cast, book: Notebook) -> list[Finding]:
@@ -58,6 +39,16 @@ def check(cast: Cast, book: Notebook) -> list[Finding]:
     finally:
         books.close()
     return [*found, *(Finding("WRONG", what) for what in cast.counts.wrongs)]
+
+
+def never_done(counts: Counts) -> list[Finding]:
+    """Acts and requests that a long run asked for again and again and never once got: whoever is
+    always refused proves nothing. Of fewer than MANY none need have succeeded."""
+    return [
+        Finding("WRONG", f"never once of {asked} times: {kind}")
+        for kind, (asked, yes) in sorted(counts.kinds.items())
+        if asked >= MANY and not yes
+    ]
 
 
 def in_words(found: list[Finding]) -> str:
@@ -153,7 +144,22 @@ def charges(books: Books) -> Iterable[Finding]:
 
 
 def daily_bills(books: Books) -> Iterable[Finding]:
-    """The last version of each day that is billed has the day's lines, to the fen."""
+    """Each day that had lines, and each day in the house whose night was made, has a bill; its last
+    version has the day's lines, to the fen."""
+    nights = sorted(books.cast.house.nights)
+    if not nights:
+        return  # no day is over yet
+    for row in books.rows(
+        "WITH due AS (SELECT admission_id, occurred_on AS day FROM charge_line"
+        "  WHERE occurred_on <= %(last)s UNION"
+        "  SELECT inside.admission_id, night FROM hospital h, unnest(%(nights)s::date[]) night,"
+        "  in_house_on(h.id, night) inside)"
+        " SELECT due.* FROM due LEFT JOIN daily_bill b USING (admission_id, day)"
+        " WHERE b.id IS NULL",
+        last=nights[-1],
+        nights=nights,
+    ):
+        yield Finding("LOST", f"daily bill {row}")
     for row in books.rows(
         "SELECT DISTINCT ON (b.admission_id, b.day) b.admission_id, b.day, b.total_fen,"
         " (SELECT coalesce(sum(c.amount_fen), 0) FROM charge_line c WHERE"
@@ -175,7 +181,7 @@ def settlements(books: Books) -> Iterable[Finding]:
         " (SELECT coalesce(-sum(l.amount_fen), 0) FROM ledger_line l JOIN account a"
         "  ON a.id = l.account_id AND a.kind = 'REVENUE' JOIN ledger_transaction t"
         "  ON t.id = l.transaction_id"
-        "  WHERE t.key LIKE 'settlement:' || s.id || ':bill%') AS earned_fen"
+        "  WHERE t.key LIKE 'settlement:' || s.id || ':bill%%') AS earned_fen"
         " FROM settlement s WHERE s.state IN ('CLOSED', 'DUE', 'UNDONE')"
     ):
         undone = row["state"] == "UNDONE"
@@ -188,19 +194,6 @@ def settlements(books: Books) -> Iterable[Finding]:
             yield Finding("DOUBLED", f"undone and still earned {row}")
         if told.get("state") == "CLOSED" and told["total_fen"] != row["total_fen"]:
             yield Finding("WRONG", f"told {told['total_fen']}: {row}")
-
-
-def insurance(books: Books) -> Iterable[Finding]:
-    """The platform has paid for exactly the bills that we have settled there."""
-    (ours,) = books.rows(
-        "SELECT coalesce(sum(total_fen), 0)::bigint AS medfee_sumamt_fen,"
-        " coalesce(sum((amounts ->> 'cash')::bigint), 0)::bigint AS psn_cash_pay_fen"
-        " FROM settlement WHERE insured AND state IN ('INSURED', 'CLAIMED', 'DUE', 'CLOSED')"
-    )
-    theirs = books.world["insurance"][HOSPITAL]
-    for name, fen in ours.items():
-        if theirs[name] != fen:
-            yield Finding("DRIFT", f"insurance {name}: here {fen}, there {theirs[name]}")
 
 
 def receipts(books: Books) -> Iterable[Finding]:
@@ -240,35 +233,6 @@ def refunds(books: Books) -> Iterable[Finding]:
         yield Finding("DOUBLED", f"{steps['n']} steps for {asked['n']} refunds asked for")
 
 
-UNFINISHED = {
-    "payment orders": "SELECT id, state FROM payment_order WHERE state IN ('CREATED', 'WAITING')",
-    "refunds": "SELECT id, state FROM refund r WHERE state NOT IN ('PAID', 'REJECTED', 'REQUESTED')"
-    " AND NOT EXISTS (SELECT FROM work_item w WHERE w.subject = 'refund:' || r.id"
-    " AND w.closed_at IS NULL) AND NOT EXISTS (SELECT FROM refund_leg l WHERE l.refund_id = r.id"
-    " AND l.route <> 'WECHAT' AND l.state = 'PLANNED')",
-    "settlements": "SELECT s.id, s.state FROM settlement s WHERE s.state IN"
-    " ('CONFIRMED', 'INSURED', 'CLAIMED', 'UNDOING') AND NOT EXISTS (SELECT FROM insurance_call c"
-    " JOIN insurance_encounter e ON e.id = c.encounter_id JOIN work_item w ON w.subject ="
-    " 'insurance-call:' || c.id AND w.closed_at IS NULL WHERE e.admission_id = s.admission_id)",
-    "insurance calls": "SELECT c.id, c.infno, c.state FROM insurance_call c"
-    " WHERE c.state IN ('ASKED', 'UNKNOWN')"
-    " OR (c.state = 'HUMAN' AND NOT EXISTS (SELECT FROM work_item w WHERE"
-    " w.subject = 'insurance-call:' || c.id AND w.closed_at IS NULL))",
-    "notices": "SELECT id, event FROM channel_notice WHERE applied_at IS NULL",
-    "messages": "SELECT id, state, route FROM message WHERE state IN ('QUEUED', 'SENDING')",
-    "failed jobs": "SELECT id, task_name FROM procrastinate_jobs WHERE status = 'failed'",
-    "unbilled days": "SELECT admission_id, day FROM unbilled_day",
-}
-"""What must not be left: neither final nor a person's task."""
-
-
-def unfinished(books: Books) -> Iterable[Finding]:
-    """Every machine is in a final state or a named human task."""
-    for what, sql in UNFINISHED.items():
-        for row in books.rows(sql):
-            yield Finding("UNFINISHED", f"{what}: {row}")
-
-
 def proof(books: Books) -> Iterable[Finding]:
     """The ledger proves itself, and all accounts together are nothing; asked over the API."""
     finance, chance = books.cast.staff["checker"][0], Random(0)
@@ -288,6 +252,7 @@ QUESTIONS: tuple[Callable[[Books], Iterable[Finding]], ...] = (
     daily_bills,
     settlements,
     insurance,
+    words,
     receipts,
     refunds,
     unfinished,

@@ -21,6 +21,7 @@ PLACE = {
     "diagnosis_name": "乳腺恶性肿瘤",
 }
 QUOTA_FEN = 300_000
+SUBSCRIBED = ("DAILY_BILL", "PAYMENT_DUE", "REFUND_REQUESTED")
 
 
 def admit(life: Life) -> None:
@@ -53,6 +54,8 @@ def admit(life: Life) -> None:
         bound = life.ask(life.phone, "PUT", "/v1/patient/binding", real)
         if bound.status != 200:
             life.wrong(f"binding: {bound.status} {bound.code}")
+        if life.likely(0.7):
+            _subscribe(life)
     by = life.phone or life.one_of("nurse")
     seen = life.ask(by, "PUT", f"{life.path}/registration", {})
     if seen.status != 200 or seen.body["state"] != "IN_HOUSE":
@@ -70,6 +73,16 @@ def insure(life: Life) -> None:
     life.house.world("POST", f"/_sim/insurance/{HOSPITAL}/persons", seed)
     seen = life.ask(life.one_of("nurse"), "PUT", f"{life.path}/insurance", {})
     life.insured = seen.status == 200 and seen.body["insurance_state"] == "REGISTERED"
+
+
+def _subscribe(life: Life) -> None:
+    """The phone allows a message of each of these; what comes after goes by SMS or print."""
+    openid = f"o-prove-{life.serial:06d}"
+    for template in SUBSCRIBED:
+        allowed = {"openid": openid, "template_id": template}
+        life.house.world("POST", "/_sim/mini-program/subscriptions", allowed)
+    templates = {"templates": list(SUBSCRIBED)}
+    life.ask(life.phone, "POST", "/v1/patient/subscriptions", templates)
 
 
 def invite_relative(life: Life) -> None:

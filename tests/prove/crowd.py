@@ -42,7 +42,8 @@ ACTS: dict[str, tuple[tuple[int, Act], ...]] = {
         (1, leaving.look),
     ),
 }
-"""phase -> (weight, act). What is impossible at that moment is refused, and that is an act too."""
+"""phase -> (weight, act). What is impossible at that moment is refused, and that is an act too;
+where nobody was asked anything it is none."""
 
 AT_ONCE = 4
 """Stays that one thread has in its hands at a time."""
@@ -62,7 +63,7 @@ class Crowd:
 
     @property
     def done(self) -> int:
-        """Acts that came to an answer."""
+        """Acts that asked somebody something and came to an answer."""
         return self.cast.counts.acts
 
     def play(self, operations: int, meanwhile: Callable[[], None]) -> None:
@@ -113,12 +114,16 @@ class Crowd:
             self._act(life, chance.choices(acts, weights)[0])
 
     def _act(self, life: Life, act: Act) -> None:
+        life.act, before = act.__name__, life.asked
         try:
             act(life)
         except GaveUp as nobody:
             life.wrong(f"nobody answered {nobody}")
         with self._lock:
-            self.cast.counts.acts += 1
+            if life.asked > before:
+                self.cast.counts.acts += 1
+            else:
+                self._left += 1
 
     def _new_life(self, chance: Random) -> Life:
         with self._lock:
@@ -132,8 +137,10 @@ class Crowd:
 
     def _one_more(self) -> bool:
         with self._lock:
+            if self._left <= 0 or self._broken:
+                return False
             self._left -= 1
-            return self._left >= 0 and not self._broken
+            return True
 
     def _all_home(self, lives: list[Life]) -> None:
         for life in lives:
@@ -142,9 +149,10 @@ class Crowd:
 
 def go_home(life: Life) -> None:
     """What is left of a stay, in order; what does not come to its end is found by the checker."""
-    life.homeward = True
+    life.homeward, life.act = True, "go_home"
     if life.phase == "slip":
         return
+    life.book.home.add(life.stay)
     for intent in list(life.book.intents.values()):
         if intent.stay == life.stay and intent.open:
             paying.take_up_again(life, intent)

@@ -6,6 +6,7 @@ granian with several workers and the job worker, founds a hospital and lays the 
     clients, notices ──> h.door ──> API ──> h.wechat ────> simulator   (also the mini-program)
                                         ──> h.insurance ─> simulator   (also medical aid)
                                         ──> h.sms ───────> simulator
+                               API, job worker ──> database ──> PostgreSQL
 
 ``h.kill(part)`` is SIGKILL to one of ``PARTS``; ``h.mend()`` starts again whatever has ended, as
 systemd would, and must be called from the main thread again and again (children die with the
@@ -24,9 +25,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import requests
@@ -34,7 +36,7 @@ import requests
 import local
 from config import SHANGHAI, today
 from local_servers import Children, free_port, start_postgres, start_valkey
-from tests.prove.proxy import CALM, Line, Lines, Weather
+from tests.prove.proxy import CALM, DatabaseLine, Line, Lines, Weather
 
 PARTS = (
     "API worker",
@@ -121,6 +123,8 @@ class House:
     shift: timedelta = timedelta()
     threads: int = THREADS
     """Of each API worker, from the next ``serve`` on."""
+    nights: set[date] = field(default_factory=set)
+    """The days whose lists a whole night has made."""
     kills: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
 
     @property
@@ -128,17 +132,26 @@ class House:
         """Where clients and notices come in."""
         return self.lines["door"]
 
+    @property
+    def database_url(self) -> str:
+        """PostgreSQL as the API and the job worker reach it."""
+        plain = "sslmode=disable&gssencmode=disable"  # the line reads what is said
+        return f"postgresql://postgres@127.0.0.1:{self.lines['database'].port}/xianzhen?{plain}"
+
     def now(self) -> datetime:
         """The clock of all parts."""
         return datetime.now(UTC) + self.shift
 
-    def weather(self, outside: Weather, door: Weather | None = None) -> None:
-        """Let it blow: on the lines to the outside, and at the door."""
+    def weather(
+        self, outside: Weather, door: Weather | None = None, database: Weather = CALM
+    ) -> None:
+        """Let it blow: on the lines to the outside, at the door, and before PostgreSQL."""
+        here = {"door": door or outside, "database": database}
         for name, line in self.lines.items():
-            line.weather = (door or outside) if name == "door" else outside
+            line.weather = here.get(name, outside)
 
     def database(self) -> psycopg.Connection[dict[str, Any]]:
-        """A connection of our own to the database, in AUTOCOMMIT."""
+        """A connection of our own to the database, in AUTOCOMMIT, not over the faulty line."""
         url = self.environment["DATABASE_URL"]
         return psycopg.connect(url, autocommit=True, row_factory=psycopg.rows.dict_row)
 
@@ -223,14 +236,15 @@ class House:
             if name in self.children.now:
                 self.children.end(name)
                 del self.children.now[name]
+        over_the_line = self.environment | {"DATABASE_URL": self.database_url}
         argv = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws"]
         argv += ["--host", "127.0.0.1", "--port", str(self.api_port)]
         argv += ["--workers", str(API_WORKERS), "--blocking-threads", str(self.threads)]
         argv += ["--respawn-failed-workers", "--respawn-interval", "0.1", target]
-        self.children.start("api", argv, cwd=local.ROOT, env=self.environment)
+        self.children.start("api", argv, cwd=local.ROOT, env=over_the_line)
         if worker:
             jobs = [sys.executable, "-m", "jobs"]
-            self.children.start("worker", jobs, cwd=local.ROOT, env=self.environment)
+            self.children.start("worker", jobs, cwd=local.ROOT, env=over_the_line)
         self.wait_ready()
 
     def next_day(self) -> None:
@@ -250,6 +264,7 @@ class House:
         later = _until_seven(self.now())
         day = today(self.now() + timedelta(days=days_ahead)).isoformat()
         self._set_their_clock(self.shift + timedelta(days=days_ahead) + later)
+        self.nights.add(date.fromisoformat(day) - timedelta(days=1))
         night = ["-m", "tests.prove.night", str(later.total_seconds())]
         local.run(*night, env=self.environment | {"REHEARSAL_DATE": day})
         self._set_their_clock(self.shift)
@@ -285,11 +300,13 @@ def house(
                 *((name, outside_port) for name in ("wechat", "insurance", "sms")),
             )
         }
+        direct = start_postgres(children, store or directory)
+        laid["database"] = lines.lay(DatabaseLine("database", socket_of(direct), seed))
         simulator = directory / "simulator"
         url = f"http://127.0.0.1:{outside_port}"
         environment = os.environ | {
             "ENVIRONMENT": "development",
-            "DATABASE_URL": start_postgres(children, store or directory),
+            "DATABASE_URL": direct,
             "REDIS_URL": start_valkey(children, directory),
             "PUBLIC_BASE_URL": laid["door"].url,
             "CONNECTIONS_FILE": str(simulator / "connections.json"),
@@ -320,6 +337,12 @@ def point_through(lines: dict[str, Line], connections: Path) -> None:
         outside["insurance"]["base_url"] = f"{lines['insurance'].url}/insurance/{code}"
         outside["medical_aid"]["base_url"] = f"{lines['insurance'].url}/medical-aid/{code}"
     connections.write_text(json.dumps(known, ensure_ascii=False, indent=1), "utf8")
+
+
+def socket_of(database_url: str) -> str:
+    """Where PostgreSQL listens: its URL names the directory and the port."""
+    asked = parse_qs(urlsplit(database_url).query)
+    return f"{asked['host'][0]}/.s.PGSQL.{asked['port'][0]}"
 
 
 def children_of(pid: int) -> list[int]:

@@ -33,6 +33,10 @@ class Life:
     events: int = 0
     homeward: bool = False
     """Nothing new is begun that would have to wait for somebody."""
+    act: str = ""
+    """What is being done just now."""
+    asked: int = 0
+    """How often somebody was asked something."""
 
     @property
     def house(self) -> House:
@@ -67,7 +71,10 @@ class Life:
         self, person: Stubborn, method: str, path: str, body: Any = None, **more: Any
     ) -> Answer:
         """The definite answer to one wish."""
-        return person.ask(method, path, body, chance=self.chance, **more)
+        self.asked += 1
+        answer = person.ask(method, path, body, chance=self.chance, **more)
+        self.cast.counts.told(self.act, method, path, yes=answer.status < 300)
+        return answer
 
     def likely(self, share: float) -> bool:
         """True with this chance."""

@@ -59,6 +59,9 @@ class Notebook:
     """number -> the facts that were read."""
     stays: dict[str, str] = field(default_factory=dict)
     """admission id -> inpatient number."""
+    home: set[str] = field(default_factory=set)
+    """Stays that the play took home: each must have come to its end. The others were left in the
+    house on purpose."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def lines_now(self) -> list[tuple[str, Line]]:

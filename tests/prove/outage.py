@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.prove import checker
+from tests.prove.books import Finding
 from tests.prove.cast import Cast
-from tests.prove.checker import Finding
 from tests.prove.crowd import Crowd
 from tests.prove.house import House, house
 from tests.prove.proxy import CALM

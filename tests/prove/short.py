@@ -5,13 +5,13 @@ its books are asked once, in the end. ``python -m tests.prove short --operations
 import time
 from contextlib import ExitStack
 
-from tests.prove import database_away, redis_away, slow_outside, variants
+from tests.prove import database_away, redis_away, slow_outside, spoiled, variants
 from tests.prove.house import PARTS
 from tests.prove.outage import Close, Ward, tell, ward
 from tests.prove.proxy import CALM
 from tests.prove.report import Figure
 from tests.prove.stays import figure
-from tests.prove.storm import FOUL, Storm
+from tests.prove.storm import BRITTLE, FOUL, Storm
 
 ACTS = 24
 """Of each scene at least."""
@@ -32,15 +32,16 @@ def run(seed: int, operations: int) -> list[Figure]:
         ]
         found = here.check()
         tell(found)
+        by_hand = spoiled.spoiled(here.cast, here.crowd.book, seed)
         wrong = [variants.one(here.house, here.cast, seed, each) for each in variants.VARIANTS]
-    return [*(close(found) for close in scenes), *wrong]
+    return [*(close(found) for close in scenes), by_hand, *wrong]
 
 
 def _storm(here: Ward, operations: int) -> Close:
     """Each part of the house is killed once, in foul weather."""
     begun = time.monotonic()
     every = operations / (len(PARTS) + 1)
-    here.house.weather(FOUL)
+    here.house.weather(FOUL, database=BRITTLE)
     here.crowd.play(
         operations, Storm(here.house, here.crowd, here.seed, kill_every=every, fault_every=10)
     )

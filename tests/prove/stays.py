@@ -8,18 +8,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.prove import checker
+from tests.prove import checker, spoiled
+from tests.prove.books import Finding
 from tests.prove.cast import Cast
-from tests.prove.checker import Finding
 from tests.prove.crowd import Crowd
 from tests.prove.house import PARTS, House, house
 from tests.prove.proxy import CALM, Fate
 from tests.prove.report import Figure
-from tests.prove.storm import FOUL, Storm
+from tests.prove.storm import BRITTLE, FOUL, Storm
 
 THREADS = 6
 KILL_EVERY = 200
 """Acts between two kills, on average; fewer in a short run: each part has its turn once."""
+
+LONG = 2_000
+"""Operations after which every kind of act must have succeeded."""
 
 say = Console(soft_wrap=True, highlight=False, markup=False)
 
@@ -35,14 +38,17 @@ def run(seed: int, operations: int) -> list[Figure]:
         cast.come()
         crowd = Crowd(cast, seed, THREADS)
         storm = Storm(here, crowd, seed, kill_every=kill_every, fault_every=10)
-        here.weather(FOUL)
+        here.weather(FOUL, database=BRITTLE)
         crowd.play(operations, storm)
         settle_dust(here, crowd)
         found = checker.check(cast, crowd.book)
+        by_hand = spoiled.spoiled(cast, crowd.book, seed)
+        if operations >= LONG:
+            found += checker.never_done(cast.counts)
         _tell(here, cast, storm, found)
     if not found:
         shutil.rmtree(home, ignore_errors=True)
-    return [figure(here, cast, found, operations, seed, time.monotonic() - begun)]
+    return [figure(here, cast, found, operations, seed, time.monotonic() - begun), by_hand]
 
 
 def settle_dust(here: House, crowd: Crowd) -> None:
@@ -71,13 +77,17 @@ def figure(
 ) -> Figure:
     """What the table says of a storm that is over."""
     met = Counter[Fate]()
-    for line in here.lines.values():
-        met.update(line.met)
+    for name, line in here.lines.items():
+        if name != "database":
+            met.update(line.met)
+    database = here.lines["database"]
     faults = (
         f"SIGKILL {sum(here.kills.values())} times ("
         + ", ".join(f"{part} {times}" for part, times in here.kills.items())
         + f"); {met[Fate.REPLY_LOST]} replies lost, {met[Fate.CUT]} requests cut,"
-        f" {met[Fate.WAITS]} kept waiting for {FOUL.wait_s:.0f} s"
+        f" {met[Fate.WAITS]} kept waiting for {FOUL.wait_s:.0f} s;"
+        f" {database.met[Fate.REPLY_LOST]} replies of PostgreSQL lost, {database.commits_lost} of"
+        " them to a COMMIT"
     )
     return Figure(
         name=f"stays, {operations} operations",
@@ -95,6 +105,9 @@ def _tell(here: House, cast: Cast, storm: Storm, found: list[Finding]) -> None:
     say.print(f"{cast.counts.requests} requests, {cast.counts.no_answer} without an answer,")
     say.print(f"{cast.counts.pressed_twice} pressed twice, {storm.faults} faults planned outside")
     say.print(dict(cast.counts.statuses.most_common()))
+    say.print("asked for, and with success:")
+    for kind, (asked, yes) in sorted(cast.counts.kinds.items()):
+        say.print(f"  {kind}: {asked}, {yes}")
     say.print(here.kills, here.directory)
     for finding in found:
         say.print(f"{finding.kind}: {finding.what}")

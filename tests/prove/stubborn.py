@@ -2,6 +2,7 @@
 until somebody answers; and once in a while they press twice.
 """
 
+import re
 import threading
 import time
 from collections import Counter
@@ -19,6 +20,12 @@ PATIENCE_S = 240.0
 PAUSE_S = (0.05, 0.1, 0.3, 0.5, 1.0)
 AGAIN = frozenset({429, 500, 502, 503, 504})
 """Not an answer to the question: ask again. A 500 is noted besides, because none may happen."""
+PROMISED = ("id", "order_id", "refund_id", "admission_id", "route", "amount_fen", "total_fen")
+"""What two good answers to the same wish must say alike. Where a thing stands (``state``,
+``due_fen``, papers, what to pay with) and whether a line is new or known may change meanwhile."""
+OFFERS = "/v1/patient/consents"
+"""An invitation has no key: pressed twice, it is two of them."""
+A_NUMBER = re.compile(r"(?<=/)[^/]*\d[^/]*(?=/|$)(?<!v1)")
 
 
 @dataclass
@@ -30,6 +37,8 @@ class Counts:
     no_answer: int = 0
     pressed_twice: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
+    kinds: dict[str, list[int]] = field(default_factory=dict)
+    """What was asked for, and in which act -> how often, and how often with success."""
     wrongs: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -39,6 +48,14 @@ class Counts:
             self.requests += 1
             self.no_answer += status is None
             self.statuses[f"{status} {code}".strip()] += 1
+
+    def told(self, act: str, method: str, path: str, *, yes: bool) -> None:
+        """A wish of this act came to a definite answer."""
+        with self.lock:
+            for kind in (act, f"{method} {A_NUMBER.sub('…', path)}"):
+                seen = self.kinds.setdefault(kind, [0, 0])
+                seen[0] += 1
+                seen[1] += yes
 
     def wrong(self, what: str) -> None:
         """Somebody saw what must not be."""
@@ -72,6 +89,8 @@ class Stubborn:
                 fingers.submit(self._until_answered, method, path, body, more) for _ in range(2)
             ]
             answers = [each.result() for each in both]
+        if path != OFFERS and (other := differing(*answers)):
+            self.counts.wrong(f"pressed twice, {method} {A_NUMBER.sub('…', path)} said {other}")
         # One finger may have been too late and find the matter closed: the one that was heard wins.
         return min(answers, key=lambda answer: answer.status)
 
@@ -114,3 +133,12 @@ class Stubborn:
         with self.lock:
             if self.client.access_token == old_token:
                 self.log_in()
+
+
+def differing(one: Answer, other: Answer) -> dict[str, tuple[Any, Any]]:
+    """What two good answers to the same wish promise differently."""
+    if max(one.status, other.status) >= 300:
+        return {}
+    both = [each.body if isinstance(each.body, dict) else {} for each in (one, other)]
+    told = {name: (both[0].get(name), both[1].get(name)) for name in PROMISED}
+    return {name: said for name, said in told.items() if said[0] != said[1]}

@@ -64,6 +64,10 @@ def test_the_checker_finds_out_servers_that_are_wrong(short: str) -> None:
     assert len(re.findall(r"held: 0 of 1 .*: 0 doubled and [1-9]\d* lost of 4 cash", short)) == 1
 
 
+def test_the_checker_finds_every_fault_put_into_the_books_by_hand(short: str) -> None:
+    assert re.search(r"^held: 0 of 13 not found with seed", short, re.MULTILINE)
+
+
 def test_a_run_replaces_its_own_rows_and_no_others(tmp_path: Path) -> None:
     document = tmp_path / "reliability.md"
     head = "| scenario | … |\n|---|---|\n"

@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 
 from tests.prove import checker, coming, paying
+from tests.prove.books import Books, Finding
 from tests.prove.cast import Cast
 from tests.prove.house import House, children_of, house
 from tests.prove.life import Life
@@ -83,9 +84,9 @@ def one(here: House, cast: Cast, seed: int, variant: Variant) -> Figure:
     )
 
 
-def _by_hand(cast: Cast, book: Notebook) -> list[checker.Finding]:
+def _by_hand(cast: Cast, book: Notebook) -> list[Finding]:
     """What the checker says of the cash of these stays alone: other variants have left theirs."""
-    books = checker.Books(cast, book)
+    books = Books(cast, book)
     try:
         found = list(checker.taken_by_hand(books))
     finally:
