@@ -10,8 +10,12 @@ from random import Random
 
 import pytest
 
+from simulator.clients import Answer
 from tests.prove import report
+from tests.prove.checker import never_done
+from tests.prove.proxy import DatabaseLine, Fate, Weather
 from tests.prove.report import Figure
+from tests.prove.stubborn import Counts, differing
 from tests.prove.turns import Pair, compare
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +70,36 @@ def test_the_checker_finds_out_servers_that_are_wrong(short: str) -> None:
 
 def test_the_checker_finds_every_fault_put_into_the_books_by_hand(short: str) -> None:
     assert re.search(r"^held: 0 of 13 not found with seed", short, re.MULTILINE)
+
+
+def test_two_good_answers_to_one_wish_must_promise_the_same() -> None:
+    first = Answer(200, {}, '{"id": "1", "amount_fen": 5, "state": "CREATED"}')
+    assert not differing(first, Answer(200, {}, '{"id": "1", "amount_fen": 5, "state": "PAID"}'))
+    assert not differing(first, Answer(409, {}, '{"code": "KEY_REUSED"}'))
+    second = Answer(200, {}, '{"id": "2", "amount_fen": 5}')
+    assert differing(first, second) == {"id": ("1", "2")}
+
+
+def test_what_never_succeeds_is_found() -> None:
+    counts = Counts()
+    for _ in range(20):
+        counts.told("undo", "POST", "/v1/admissions/0f-1/settlement/undo", yes=False)
+        counts.told("look", "GET", "/v1/admissions/0f-1/settlement", yes=False)
+    counts.told("look", "GET", "/v1/admissions/0f-2/settlement", yes=True)
+    assert [finding.what for finding in never_done(counts)] == [
+        "never once of 20 times: POST /v1/admissions/…/settlement/undo",
+        "never once of 20 times: undo",
+    ]
+
+
+def test_the_line_to_postgresql_loses_commits_above_all() -> None:
+    line, fates = DatabaseLine("database", "/nowhere", 7, Weather(lose=0.2)), Random(7)
+    for said in (DatabaseLine.COMMIT, b"Q\x00\x00\x00\x0dSELECT 1\x00"):
+        for _ in range(1_000):
+            line.draw(fates, said)
+    lost = line.met[Fate.REPLY_LOST]
+    assert 150 < line.commits_lost < 250
+    assert 20 < lost - line.commits_lost < 70
 
 
 def test_a_run_replaces_its_own_rows_and_no_others(tmp_path: Path) -> None:
