@@ -73,7 +73,7 @@ class Life:
         """The definite answer to one wish."""
         self.asked += 1
         answer = person.ask(method, path, body, chance=self.chance, **more)
-        self.cast.counts.told(self.act, method, path, yes=answer.status < 300)
+        self.cast.counts.granted(self.act, method, path, yes=answer.status < 300)
         return answer
 
     def likely(self, share: float) -> bool:

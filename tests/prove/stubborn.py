@@ -49,7 +49,7 @@ class Counts:
             self.no_answer += status is None
             self.statuses[f"{status} {code}".strip()] += 1
 
-    def told(self, act: str, method: str, path: str, *, yes: bool) -> None:
+    def granted(self, act: str, method: str, path: str, *, yes: bool) -> None:
         """A wish of this act came to a definite answer."""
         with self.lock:
             for kind in (act, f"{method} {A_NUMBER.sub('…', path)}"):

@@ -83,9 +83,9 @@ def test_two_good_answers_to_one_wish_must_promise_the_same() -> None:
 def test_what_never_succeeds_is_found() -> None:
     counts = Counts()
     for _ in range(20):
-        counts.told("undo", "POST", "/v1/admissions/0f-1/settlement/undo", yes=False)
-        counts.told("look", "GET", "/v1/admissions/0f-1/settlement", yes=False)
-    counts.told("look", "GET", "/v1/admissions/0f-2/settlement", yes=True)
+        counts.granted("undo", "POST", "/v1/admissions/0f-1/settlement/undo", yes=False)
+        counts.granted("look", "GET", "/v1/admissions/0f-1/settlement", yes=False)
+    counts.granted("look", "GET", "/v1/admissions/0f-2/settlement", yes=True)
     assert [finding.what for finding in never_done(counts)] == [
         "never once of 20 times: POST /v1/admissions/…/settlement/undo",
         "never once of 20 times: undo",
