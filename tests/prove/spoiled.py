@@ -89,7 +89,7 @@ SPOILED: tuple[tuple[str, Question, str, str], ...] = (
         "an SMS that we did not send",
         words,
         "message",
-        "DELETE FROM state_move WHERE machine = 'Message' AND why = 'SMS'",
+        "DELETE FROM state_move WHERE machine = 'Message' AND (why = 'SMS' OR there = 'DELIVERED')",
     ),
 )
 """What was done, who must find it, with which word, and how it is done."""
@@ -116,7 +116,7 @@ def spoiled(cast: Cast, book: Notebook, seed: int) -> Figure:
         "wrong: books spoiled by hand",
         "a row changed or taken away past all that guards it; an SMS carried twice, one lost",
         "the checker finds each",
-        f"{len(missed)} of {tried} not found {missed or ''}with seed {seed}",
+        f"{len(missed)} of {tried} not found{f' {missed}' if missed else ''} with seed {seed}",
         seed,
         time.monotonic() - begun,
         not missed,
