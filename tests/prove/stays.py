@@ -105,6 +105,10 @@ def _tell(here: House, cast: Cast, storm: Storm, found: list[Finding]) -> None:
     say.print(f"{cast.counts.requests} requests, {cast.counts.no_answer} without an answer,")
     say.print(f"{cast.counts.pressed_twice} pressed twice, {storm.faults} faults planned outside")
     say.print(dict(cast.counts.statuses.most_common()))
+    lost = here.lines["database"].met[Fate.REPLY_LOST]
+    say.print(
+        f"{lost} replies of PostgreSQL lost, {here.lines['database'].commits_lost} to a COMMIT"
+    )
     say.print("asked for, and with success:")
     for kind, (asked, yes) in sorted(cast.counts.kinds.items()):
         say.print(f"  {kind}: {asked}, {yes}")
