@@ -161,6 +161,7 @@ class Lines:
 
     def __enter__(self) -> Self:
         self._up = threading.Event()
+        self._servers: list[asyncio.Server] = []
         self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),), name="lines")
         self._thread.start()
         self._up.wait()
@@ -168,7 +169,8 @@ class Lines:
 
     def lay(self, line: Line) -> Line:
         """Let it listen, and return it."""
-        asyncio.run_coroutine_threadsafe(line.listen(), self._loop).result()
+        server = asyncio.run_coroutine_threadsafe(line.listen(), self._loop).result()
+        self._servers.append(server)
         return line
 
     def __exit__(self, *_: object) -> None:
@@ -178,4 +180,7 @@ class Lines:
     async def _serve(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         self._up.set()
-        await self._over.wait()  # what is still being carried then is cancelled by asyncio.run
+        await self._over.wait()
+        for server in self._servers:
+            server.close()
+        # what is still being carried then is cancelled by asyncio.run
