@@ -91,10 +91,7 @@ class OldMoney:
         cards = {self._payee(number)["card_no"] for number in asking}
         if {row[3] for row in rows} != cards:
             raise AssertionError("the bank's file names other cards")
-        for number in asking:
-            person = self.people[number]
-            wrong = [person.card, "1.00", PAID, f"{person.name}{person.id_no}"]
-            refused(person, self._answer(batch, [wrong]))
+        self.home.in_turns(lambda number: self._answer_wrongly(batch, number), asking)
         said = [_result(place, row) for place, row in enumerate(rows, 1)]
         settled = self._answer(batch, said)
         if settled.status != 200 or settled.body["state"] != "SETTLED":
@@ -170,6 +167,11 @@ class OldMoney:
         own = number % 10 == ON_THE_PHONE
         payee = self.people[number] if own else self._agent(number)
         return {"name": payee.name, "card_no": payee.card, "bank_name": "示范银行贵阳分行"}
+
+    def _answer_wrongly(self, batch: str, number: int) -> None:
+        person = self.people[number]
+        wrong = [person.card, "1.00", PAID, f"{person.name}{person.id_no}"]
+        refused(person, self._answer(batch, [wrong]))
 
     def _answer(self, batch: str, said: list[list[str]]) -> Answer:
         total = sum(round(float(amount) * 100) for _, amount, *_ in said)
