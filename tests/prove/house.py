@@ -123,6 +123,8 @@ class House:
     shift: timedelta = timedelta()
     threads: int = THREADS
     """Of each API worker, from the next ``serve`` on."""
+    database_line: bool = False
+    """Whether API and job worker reach PostgreSQL over a line that can lose its replies."""
     nights: set[date] = field(default_factory=set)
     """The days whose lists a whole night has made."""
     kills: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
@@ -236,15 +238,16 @@ class House:
             if name in self.children.now:
                 self.children.end(name)
                 del self.children.now[name]
-        over_the_line = self.environment | {"DATABASE_URL": self.database_url}
+        way = {"DATABASE_URL": self.database_url} if self.database_line else {}
+        environment = self.environment | way
         argv = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws"]
         argv += ["--host", "127.0.0.1", "--port", str(self.api_port)]
         argv += ["--workers", str(API_WORKERS), "--blocking-threads", str(self.threads)]
         argv += ["--respawn-failed-workers", "--respawn-interval", "0.1", target]
-        self.children.start("api", argv, cwd=local.ROOT, env=over_the_line)
+        self.children.start("api", argv, cwd=local.ROOT, env=environment)
         if worker:
             jobs = [sys.executable, "-m", "jobs"]
-            self.children.start("worker", jobs, cwd=local.ROOT, env=over_the_line)
+            self.children.start("worker", jobs, cwd=local.ROOT, env=environment)
         self.wait_ready()
 
     def next_day(self) -> None:
@@ -286,10 +289,12 @@ def house(
     weather: Weather = CALM,
     *,
     store: Path | None = None,
+    database_line: bool = False,
 ) -> Iterator[House]:
     """Everything started, the hospital founded; everything ended afterwards.
 
-    ``store``: where PostgreSQL keeps its data, unless in the directory.
+    ``store``: where PostgreSQL keeps its data, unless in the directory. ``database_line``: see
+    House; it costs time, so only for those who make it lose something.
     """
     with Supervised(directory / "log") as children, Lines() as lines:
         api_port, outside_port = free_port(), free_port()
@@ -315,7 +320,14 @@ def house(
             **local.keys(directory / "keys.json"),
         }
         here = House(
-            children, directory, environment, laid, url, api_port, random.Random(f"{seed} kills")
+            children,
+            directory,
+            environment,
+            laid,
+            url,
+            api_port,
+            random.Random(f"{seed} kills"),
+            database_line=database_line,
         )
         local.start_outside(children, simulator, HOSPITAL, url, laid["door"].url)
         point_through(laid, simulator / "connections.json")

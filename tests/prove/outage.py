@@ -115,11 +115,11 @@ def alone(seed: int, scene: Scene, *, store: Path | None = None) -> list[Figure]
 
 
 @contextmanager
-def ward(seed: int, *, store: Path | None = None) -> Iterator[Ward]:
+def ward(seed: int, *, store: Path | None = None, database_line: bool = False) -> Iterator[Ward]:
     """Everybody is there, in calm weather. The logs are kept when something was raised."""
     home = Path(tempfile.mkdtemp(prefix="xianzhen-prove-"))
     home.chmod(0o755)  # PostgreSQL's user must get in
-    with house(home, seed, CALM, store=store) as here:
+    with house(home, seed, CALM, store=store, database_line=database_line) as here:
         watch = Watch()
         cast = Cast(here, watch)
         cast.come()

@@ -21,7 +21,7 @@ def run(seed: int, operations: int) -> list[Figure]:
     """All figures; ``operations`` are those of the storm."""
     with ExitStack() as stack:
         disk = database_away.disk_if_allowed(stack)
-        here = stack.enter_context(ward(seed, store=disk))
+        here = stack.enter_context(ward(seed, store=disk, database_line=True))
         scenes = [
             _storm(here, operations),
             redis_away.lost(here, ACTS),

@@ -78,8 +78,9 @@ class Desk:
         self.orders = [order_qr(self.life) for _ in range(ARRIVALS)]
 
     def write_words(self) -> None:
-        """As many messages as there are slots for jobs that may wait outside."""
-        for _ in range(CONCURRENCY):
+        """Twice as many messages as there are slots for jobs that may wait outside: if the queue's
+        call for one is not heard, its slot is taken by the next."""
+        for _ in range(2 * CONCURRENCY):
             self._cash()
 
     def turn(self, each: int, pace_s: float, times: Times) -> None:

@@ -33,7 +33,7 @@ def run(seed: int, operations: int) -> list[Figure]:
     home = Path(tempfile.mkdtemp(prefix="xianzhen-prove-"))
     home.chmod(0o755)  # PostgreSQL's user must get in
     kill_every = min(KILL_EVERY, operations / (len(PARTS) + 1))
-    with house(home, seed) as here:
+    with house(home, seed, database_line=True) as here:
         cast = Cast(here)
         cast.come()
         crowd = Crowd(cast, seed, THREADS)
