@@ -26,6 +26,7 @@ from tests.sim_process import Simulator, running, wait_until
 CODE = "GZ01"
 THREADS = 4
 TURN = 50
+NURSES = 4
 INSURED, WHOLE = 5, 25
 """Every so manieth is insured and pays; every so manieth stays to the end."""
 PATIENCE_S = 120
@@ -74,10 +75,16 @@ class Living:
 
     def __post_init__(self) -> None:
         self.his = self.house.his()
-        roles = ("NURSE", "FINANCE_MAKER", "FINANCE_CHECKER")
+        roles = ("FINANCE_MAKER", "FINANCE_CHECKER")
         self.staff = {role: self.house.staff(role, wards=("W1",)) for role in roles}
+        nurses = {f"NURSE {n}": self.house.staff("NURSE", wards=("W1",)) for n in range(NURSES)}
+        self.staff |= nurses
         self.phones: dict[int, PhoneClient] = {}
         self._clients: list[PhoneClient] = []
+
+    def nurse(self, number: int) -> StaffClient:
+        """One alone would press more often than anybody may in a minute."""
+        return self.staff[f"NURSE {number % NURSES}"]
 
     @property
     def requests(self) -> int:
@@ -125,7 +132,7 @@ class Living:
     def _go_wrong(self, number: int, person: Person, stay: str) -> None:
         """Whatever people and systems do wrong with a name in their hand; each is refused."""
         event = slip(number, person, self.house.now())
-        nurse, stranger = self.staff["NURSE"], self.house.phone(f"p{number:027d}")
+        nurse, stranger = self.nurse(number), self.house.phone(f"p{number:027d}")
         self._clients.append(stranger)
         told = (
             self.his.try_("POST", "/v1/his/events/admission", event | {"ward": "W2"}),
@@ -146,7 +153,7 @@ class Living:
         """Insurance, a quota, a deposit by phone, its SMS; and somebody looks at the name."""
         seed = {"certno": person.id_no, "name": person.name, "insutype": "390"}
         self.simulator.post(f"/_sim/insurance/{CODE}/persons", seed)
-        nurse = self.staff["NURSE"]
+        nurse = self.nurse(number)
         nurse.put(f"{stay}/insurance", {})
         quota = {"quota_fen": 350_000, "basis": "同病种个人平均自付"}
         self.staff["FINANCE_MAKER"].put(f"{stay}/quota", quota)
@@ -175,7 +182,7 @@ class Living:
         left = {"ordered_at": at.isoformat(), "left_at": at.isoformat(), "leaving_way": "1"}
         event = {"source_event_id": f"D{number}", "inpatient_no": inpatient_no}
         self.his.post("/v1/his/events/discharge-order", event | left)
-        nurse, checker = self.staff["NURSE"], self.staff["FINANCE_CHECKER"]
+        nurse, checker = self.nurse(number), self.staff["FINANCE_CHECKER"]
         trial = nurse.post(f"{stay}/settlement/trial")
         done = nurse.put(f"{stay}/settlement", {"agree_to": trial["agree_to"]})
         for refund in done["refunds"]:
