@@ -95,11 +95,18 @@ class UnreturnableMark(Base):
 def holder_appeared(
     db: Session, account_ids: Sequence[UUID], on: date, *, at: datetime, by: str
 ) -> None:
-    """The holder used the money or asks for it: that was the last activity, and nobody is lost."""
-    db.execute(
-        update(PrepayAccount)
+    """The holder used the money or asks for it: that was the last activity, and nobody is lost.
+
+    To be said before the ledger is asked for the same accounts. They are locked in one order.
+    """
+    silent = (
+        select(PrepayAccount.id)
         .where(PrepayAccount.id.in_(account_ids), PrepayAccount.last_activity_on < on)
-        .values(last_activity_on=on)
+        .order_by(PrepayAccount.id)
+        .with_for_update(key_share=True)
+    )
+    db.execute(
+        update(PrepayAccount).where(PrepayAccount.id.in_(silent)).values(last_activity_on=on)
     )
     db.execute(
         update(UnreturnableMark)

@@ -54,7 +54,9 @@ def move(
             parts.append((account_id, fen))
     if sum(part for _, part in parts) < amount_fen:
         raise Refused("BALANCE_TOO_LOW")
-    moved = ledger.post(
+    # First, as whoever asks for the money does: else the two would wait for each other.
+    holder_appeared(db, [owner for owner, _ in parts], today(at), at=at, by=by)
+    return ledger.post(
         db,
         hospital_id=hospital_id,
         key=key,
@@ -71,5 +73,3 @@ def move(
             )
         ],
     )
-    holder_appeared(db, [owner for owner, _ in parts], today(at), at=at, by=by)
-    return moved

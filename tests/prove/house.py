@@ -319,16 +319,9 @@ def house(
             "OUTSIDE_AT_ONCE": str(THREADS // 2),
             **local.keys(directory / "keys.json"),
         }
-        here = House(
-            children,
-            directory,
-            environment,
-            laid,
-            url,
-            api_port,
-            random.Random(f"{seed} kills"),
-            database_line=database_line,
-        )
+        chance = random.Random(f"{seed} kills")
+        here = House(children, directory, environment, laid, url, api_port, chance)
+        here.database_line = database_line
         local.start_outside(children, simulator, HOSPITAL, url, laid["door"].url)
         point_through(laid, simulator / "connections.json")
         local.run("-m", "alembic", "upgrade", "head", env=environment)
