@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Db
 
 from models import ledger
@@ -30,13 +31,16 @@ from policies.refund_plan import Leg, Routes, fallback, plan
 from policies.refund_why import Why, stored
 from policies.refusals import Conflict, Refused
 
+ONE_A_KEY = "uq_refund_hospital_id_key"
+"""What the database calls a second refund of one key."""
+
 
 def request(db: Db, refund: Refund) -> Refund:
     """Take the amount of a refund that was drawn up out of the stored money at once and plan its
     legs; nothing leaves before another person approves.
 
     The same key with the same content is the same refund. Raises Refused BALANCE_TOO_LOW when the
-    account does not hold so much.
+    account does not hold so much; Conflict when the same key makes another refund at this moment.
     """
     house, kind = refund.hospital_id, AccountKind(refund.account_kind)
     if there := _known(db, house, refund.key, refund.request_hash):
@@ -46,7 +50,12 @@ def request(db: Db, refund: Refund) -> Refund:
     if ledger.held(db, house, kind, refund.account_owner) < refund.amount_fen:
         raise Refused("BALANCE_TOO_LOW")
     db.add(refund)
-    db.flush()
+    try:
+        db.flush()
+    except IntegrityError as twin:
+        if ONE_A_KEY in str(twin.orig):
+            raise Conflict("IDEMPOTENCY_CONFLICT") from twin
+        raise
     refund.start(db, at=refund.requested_at, by=refund.requested_by, why=refund.reason)
     lots = ledger.open_lots(db, house, kind, refund.account_owner)
     payee = payee_of(db, refund.patient_id, refund.payee_id)

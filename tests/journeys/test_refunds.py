@@ -14,6 +14,7 @@ from models.db import Session
 from models.ledger import AccountKind
 from models.patient import Patient
 from models.refund import Refund, RefundLeg
+from payments import refunds as money_out
 from policies.refusals import Conflict, Forbidden, NotFound, Refused
 from tests import till
 from tests.journeys.test_aid import agency, aided
@@ -145,6 +146,33 @@ def test_a_refund_is_asked_once_for_a_key_and_never_beyond_the_balance(stage):
     with Session() as db:
         steps = select(AdmissionStep.step).where(AdmissionStep.admission_id == stay.id)
         assert db.scalars(steps).all().count("deposit-refund") == 1
+
+
+def test_one_key_for_two_refunds_at_once_is_a_conflict(stage, monkeypatch):
+    stays = [stage.stay() for _ in range(2)]
+    for stay in stays:
+        till.pay_cash(stage, stay, 10_000)
+    looked, known = Barrier(2), money_out._known
+
+    def both_find_nothing(*asked):
+        there = known(*asked)
+        looked.wait(10)
+        return there
+
+    monkeypatch.setattr(money_out, "_known", both_find_nothing)
+    cashier, wish = stage.actor("CASHIER"), {"amount_fen": 4_000, "reason": "PATIENT_WISH"}
+
+    def ask(stay):
+        try:
+            deposits.refund_part(cashier, stage.outside, stay.id, key="one-key", **wish)
+        except Conflict as refused:
+            return refused.code
+        return "ASKED"
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(ask, stays)) == ["ASKED", "IDEMPOTENCY_CONFLICT"]
+    assert sorted(till.held(stage, stay) for stay in stays) == [6_000, 10_000]
+    till.proven(stage)
 
 
 def test_what_the_window_hands_over_is_handed_over_once(stage):

@@ -108,7 +108,7 @@ class Supervised(Children):
         self.forget(process)
 
     def stop(self) -> None:
-        """Everything ends; ours by force, for a server that was hurt takes half a minute to leave."""
+        """Everything ends; ours by force: a server that was hurt takes half a minute to leave."""
         for name in ("api", "worker"):
             if name in self.now:
                 self.end(name)
