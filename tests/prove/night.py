@@ -22,6 +22,8 @@ UPDATE procrastinate_jobs SET scheduled_at = now() WHERE status = 'todo' AND att
 """Whatever waits for its next try, at most an hour, has had it before the night. A sweep that still
 waits is not queued again, so the night would do nothing of it."""
 
+OPEN = "SELECT count(*) AS open FROM message WHERE state IN ('QUEUED', 'SENDING', 'UNKNOWN')"
+
 
 def main() -> None:
     """Sweep until nothing is due."""
@@ -35,8 +37,18 @@ def main() -> None:
         db.execute(text(WAITED_ENOUGH))
     for name in jobs.SWEEPS:
         jobs.for_every_hospital(name)
-    # The queue's clock is PostgreSQL's, which nobody shifts.
-    jobs.run_due(registry(settings), lambda: settings.now() - settings.clock_shift)
+    counterparts_of = registry(settings)
+    left = None
+    while left != (left := open_messages()):
+        # The queue's clock is PostgreSQL's, which nobody shifts.
+        jobs.run_due(counterparts_of, lambda: settings.now() - settings.clock_shift)
+        jobs.for_every_hospital("sweep_messages")
+
+
+def open_messages() -> int:
+    """Those without an end: a sweep takes some hundred of them, and a night has many minutes."""
+    (found,) = database.rows(OPEN)
+    return int(found["open"])
 
 
 if __name__ == "__main__":

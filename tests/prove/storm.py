@@ -12,8 +12,8 @@ from tests.prove.proxy import Weather
 FOUL = Weather(lose=0.10, cut=0.02, wait=0.004, wait_s=10.0)
 """Ten percent of replies lost, two of requests cut, here and there ten seconds of silence."""
 
-BRITTLE = Weather(lose=0.01)
-"""Before PostgreSQL: one COMMIT in a hundred is done and nobody hears of it."""
+BRITTLE = Weather(lose=0.002)
+"""Before PostgreSQL: two COMMITs in a thousand are done and nobody hears of it."""
 
 OUTSIDE: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     *(("wxpay", "callback", "duplicate", {"copies": copies}) for copies in (1, 3)),
