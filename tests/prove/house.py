@@ -271,7 +271,8 @@ class House:
         """
         if days_ahead and "worker" not in self.children.down:
             self.children.away("worker")
-        later = _until_seven(self.now())
+        # Only when nobody else of ours works by the other clock.
+        later = _until_seven(self.now()) if days_ahead else timedelta()
         day = today(self.now() + timedelta(days=days_ahead)).isoformat()
         self._set_their_clock(self.shift + timedelta(days=days_ahead) + later)
         self.nights.add(date.fromisoformat(day) - timedelta(days=1))
