@@ -26,9 +26,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PgUUID
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase, SessionTransaction, sessionmaker
 from sqlalchemy.orm import Session as SqlSession
+
+from policies.refusals import Conflict
 
 Session: sessionmaker[SqlSession] = sessionmaker(expire_on_commit=False)
 """Every write: ``with Session.begin() as db``. Journeys open it; nothing below them commits."""
@@ -200,6 +202,19 @@ def within(db: SqlSession, sql: LiteralString, **values: Any) -> list[dict[str, 
         return list(driver.cursor(row_factory=dict_row).execute(sql, values).fetchall())
     except psycopg.Error as failure:
         raise failed(sql, failure) from failure
+
+
+def add_once(db: SqlSession, row: Base, one_a_key: str) -> None:
+    """Write a new row now. Conflict IDEMPOTENCY_CONFLICT when at this moment another was made with
+    the same key: ``one_a_key`` is the name of the constraint that says so.
+    """
+    db.add(row)
+    try:
+        db.flush()
+    except IntegrityError as twin:
+        if one_a_key in str(twin.orig):
+            raise Conflict("IDEMPOTENCY_CONFLICT") from twin
+        raise
 
 
 def failed(sql: str, failure: psycopg.Error) -> BaseException:

@@ -12,10 +12,9 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Db
 
-from models.db import ReadSession, Session, new_id
+from models.db import ReadSession, Session, add_once, new_id
 from models.payment_order import OPEN_STATES, Arrival, OrderState, PaymentOrder, Purpose, Route
 from models.work_item import open_item
 from payments.channels.wechat import ChannelOrder, WeChatPay
@@ -94,13 +93,7 @@ def claim(db: Db, wish: Wish, now: datetime) -> PaymentOrder:
     when the same key made an order for another subject at this moment.
     """
     order = drawn_up(wish, now)
-    db.add(order)
-    try:
-        db.flush()
-    except IntegrityError as twin:
-        if ONE_A_KEY in str(twin.orig):
-            raise Conflict("IDEMPOTENCY_CONFLICT") from twin
-        raise
+    add_once(db, order, ONE_A_KEY)
     order.start(db, at=now, by=wish.asked_by)
     return order
 

@@ -9,11 +9,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Db
 
 from models import ledger
-from models.db import new_id
+from models.db import add_once, new_id
 from models.ledger import AccountKind, Line, Take
 from models.refund import (
     FAILED_LEGS,
@@ -49,13 +48,7 @@ def request(db: Db, refund: Refund) -> Refund:
         raise Refused("AMOUNT_NOT_POSITIVE")
     if ledger.held(db, house, kind, refund.account_owner) < refund.amount_fen:
         raise Refused("BALANCE_TOO_LOW")
-    db.add(refund)
-    try:
-        db.flush()
-    except IntegrityError as twin:
-        if ONE_A_KEY in str(twin.orig):
-            raise Conflict("IDEMPOTENCY_CONFLICT") from twin
-        raise
+    add_once(db, refund, ONE_A_KEY)
     refund.start(db, at=refund.requested_at, by=refund.requested_by, why=refund.reason)
     lots = ledger.open_lots(db, house, kind, refund.account_owner)
     payee = payee_of(db, refund.patient_id, refund.payee_id)
