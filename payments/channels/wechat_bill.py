@@ -7,6 +7,7 @@ from io import BytesIO, TextIOWrapper
 from typing import NamedTuple
 
 from config import SHANGHAI
+from policies import money
 from policies.reconciliation import BillRow, Sort, There, Totals
 
 REFUND_STATES: dict[str, There] = {
@@ -32,7 +33,7 @@ COLUMNS = (
 
 TOTALS = ("总交易单数", "订单总金额", "申请退款总金额")
 
-_YUAN = re.compile(r"([0-9]{1,13})(?:\.([0-9]{1,2}))?")
+_YUAN = re.compile(r"[0-9]{1,13}(?:\.[0-9]{1,2})?")
 _CELLS = ",`"  # the goods' name may hold a comma, never with a backtick behind it
 
 
@@ -74,9 +75,9 @@ def read_bill(content: bytes, mchid: str) -> Bill:
 
 def fen(text: str) -> int:
     """Fen of an amount in yuan; ValueError for what is no whole number of fen. No float is near."""
-    if not (said := _YUAN.fullmatch(text)):
+    if not _YUAN.fullmatch(text):
         raise ValueError("an amount that is not yuan and fen")
-    return int(said[1]) * 100 + int((said[2] or "").ljust(2, "0"))
+    return money.fen(text)
 
 
 def _lines(content: bytes) -> Iterator[str]:
