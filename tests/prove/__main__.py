@@ -1,9 +1,9 @@
 """``python -m tests.prove [scenario…] [--seed N] [--operations N] [--no-report]``
 
-Runs the scenarios (when none is named, all but those of ``BY_NAME``), prints what they found,
-writes their rows into docs/reliability.md and ends with 0 only if everything held; what could not
-be run on this machine is told «not run here», and its row says so. A new scenario
-is a module with ``run(seed, operations) -> list[Figure]`` and a line in ``SCENARIOS``.
+Runs the scenarios (when none is named, all but those of ``BY_NAME``), writes the rows of each
+into docs/reliability.md as it ends, prints what they found and ends with 0 only if everything
+held; what could not be run on this machine is told «not run here», and its row says so. A new
+scenario is a module with ``run(seed, operations) -> list[Figure]`` and a line in ``SCENARIOS``.
 """
 
 import argparse
@@ -62,17 +62,18 @@ def main() -> int:
     parser.add_argument("--operations", type=int)
     parser.add_argument("--no-report", action="store_true", help="leave the document alone")
     told = parser.parse_args()
-    figures = []
+    figures: list[Figure] = []
     for name in told.scenarios or [each for each in SCENARIOS if each not in BY_NAME]:
         say.print(f"{name}: seed {told.seed}")
         begun = time.monotonic()
         operations = told.operations or OF_ITS_OWN.get(name, OPERATIONS)
-        figures += SCENARIOS[name](told.seed, operations)
+        found = SCENARIOS[name](told.seed, operations)
         say.print(f"{name}: {time.monotonic() - begun:.0f} s")
+        if not told.no_report:  # now: a later scenario that breaks off loses nothing of this one
+            report.write(found, datetime.now(UTC).date())
+        figures += found
     for figure in figures:
         say.print(f"{figure.verdict}: {figure.figure}")
-    if not told.no_report:
-        report.write(figures, datetime.now(UTC).date())
     return 0 if all(figure.held or not figure.ran for figure in figures) else 1
 
 
