@@ -155,6 +155,7 @@ def _aloud(day: date, bill: dict[str, Any], by_category: list[dict[str, Any]]) -
             by_category=tuple(
                 (row["category"], row["total_fen"]) for row in by_category if row["total_fen"]
             ),
+            corrected=bill["version"] > 1,
         )
     )
 

@@ -32,7 +32,8 @@ _CORRECT = text(f"{_TELL} correct_daily_bills(:hospital_id, :at) AS made (id)")
 
 
 class DailyBill(Base):
-    """One version of a day of a stay; a late charge makes the next. Only the opening may change.
+    """One version of a day of a stay. A late charge makes the next one of its day, and of the days
+    after it, whose running totals it changes. Only the opening may change.
 
     ``running_total_fen``: the stay up to and with this day. ``deposit_held_fen`` and
     ``estimated_personal_fen`` (None: no trial settlement yet) as they stood at ``made_at``.
@@ -152,7 +153,8 @@ def make(db: Session, hospital_id: UUID, day: date, at: datetime, words: Mapping
 
 
 def correct(db: Session, hospital_id: UUID, at: datetime, words: Mapping[str, Any]) -> int:
-    """The next version of every bill whose day got lines since, told likewise; how many."""
+    """The next version of every bill whose day got lines since, told likewise; how many. Later
+    bills of these stays get one too, for their running totals; these are not told or counted."""
     return _made(db, _CORRECT, hospital_id=hospital_id, at=at, words=words)
 
 

@@ -16,7 +16,8 @@ TEXTS = Path(__file__).parent / "texts" / "daily_bill.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """What is said of one day. ``by_category``: (class, fen). ``before_fen``: the day before."""
+    """What is said of one day. ``by_category``: (class, fen). ``before_fen``: the day before.
+    ``corrected`` without added lines: only the running total is another."""
 
     day: date
     line_count: int
@@ -27,6 +28,7 @@ class Spoken:
     deposit_held_fen: int
     estimated_personal_fen: int | None
     by_category: tuple[tuple[str, int], ...]
+    corrected: bool = False
 
 
 def category_name(code: str) -> str:
@@ -69,6 +71,8 @@ def read_aloud(bill: Spoken) -> str:
     ]
     if bill.added_count:
         said.append(words["added"].format(count=bill.added_count))
+    elif bill.corrected:
+        said.append(words["retotalled"])
     said += [
         words["class"].format(name=category_name(code), amount=spoken_yuan(fen))
         for code, fen in bill.by_category

@@ -92,7 +92,7 @@ def test_a_late_fee_makes_a_second_version_marked_added_and_told(day: HisDay) ->
     assert day.charge(surgery) == ["ACCEPTED"]
     assert day.correct_bills() == 1
     assert day.correct_bills() == 0
-    again, second, _ = day.bills(stay)
+    again, second, *_ = day.bills(stay)
     assert again.line_seqs == first.line_seqs
     assert (again.total_fen, again.items_hash) == (8546, first.items_hash)
     assert (second.day, second.version, second.total_fen) == (THE_3RD, 2, 8546 + 98_000)

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from uuid import UUID
 
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ SUMS = """
 """
 LATEST = """
     SELECT DISTINCT ON (day, admission_id) day, admission_id AS stay, total_fen AS fen,
-        line_count AS lines, version
+        line_count AS lines, running_total_fen AS running_fen
     FROM daily_bill WHERE hospital_id = :h ORDER BY day, admission_id, version DESC
 """
 
@@ -104,7 +105,8 @@ def test_the_latest_bills_sum_to_the_charges(engine: Engine, figures: Figures) -
         f"{played['histories']:,} histories of two stays over days: {played['charge']:,} charges"
         f" and {played['reverse']:,} reversals, on the day, late or dated back, {played['again']:,}"
         f" sent again, among {played['night']:,} nights and {played['correct']:,} corrections",
-        "the latest bills sum to the charge lines, day by day; no closed day is edited",
+        "the latest bills and their running totals sum to the charge lines, day by day; no closed"
+        " day is edited",
         f"0 of {played['histories']:,} histories with a fen of difference under these steps with"
         f" seed {SEED}",
     )
@@ -112,21 +114,23 @@ def test_the_latest_bills_sum_to_the_charges(engine: Engine, figures: Figures) -
 
 def live(steps: list[tuple]) -> None:
     """One history, a last night, and what must hold then."""
-    history = History()
+    history, old = History(), set[tuple]()
     for name, stay, back, number in steps:
         getattr(history, name)(stay, back, number)
-        old = {(bill.id, bill.total_fen, bill.items_hash) for bill in history.day.bills()}
+        old |= versions(history)
     history.night(0, 0, 0)
     history.correct(0, 0, 0)
     house = history.day.hospital_id
     charged = {(row["day"], row["stay"]): (row["fen"], row["lines"]) for row in rows(SUMS, h=house)}
-    billed = {
-        (row["day"], row["stay"]): (row["fen"], row["lines"]) for row in rows(LATEST, h=house)
-    }
+    latest = rows(LATEST, h=house)
+    billed = {(row["day"], row["stay"]): (row["fen"], row["lines"]) for row in latest}
     assert {key: sums for key, sums in billed.items() if sums != (0, 0)} == charged
     assert sum(fen for fen, _ in billed.values()) == history.day.charged_fen()
-    now = {(bill.id, bill.total_fen, bill.items_hash) for bill in history.day.bills()}
-    assert old <= now
+    running: Counter[UUID] = Counter()
+    for row in latest:  # the earliest day first
+        running[row["stay"]] += row["fen"]
+        assert row["running_fen"] == running[row["stay"]]
+    assert old <= versions(history)
     assert history.day.count("unbilled_day") == 0
     numbers = rows(
         "SELECT max(version) = count(*) AS gapless FROM daily_bill WHERE hospital_id = :h"
@@ -134,3 +138,10 @@ def live(steps: list[tuple]) -> None:
         h=house,
     )
     assert all(row["gapless"] for row in numbers)
+
+
+def versions(history: History) -> set[tuple]:
+    return {
+        (bill.id, bill.total_fen, bill.running_total_fen, bill.items_hash)
+        for bill in history.day.bills()
+    }

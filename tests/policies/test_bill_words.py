@@ -57,3 +57,12 @@ def test_a_quiet_day_and_a_first_day() -> None:
     )
     same = Spoken(date(2025, 7, 3), 1, 0, 8546, 8546, 8546, 0, None, ())
     assert "和前一天一样多。" in read_aloud(same)
+
+
+def test_a_corrected_day_says_what_was_corrected() -> None:
+    seen = (date(2025, 7, 3), 1, 0, 8546, None, 17_092, 0, None, ())
+    assert "更正" not in read_aloud(Spoken(*seen))
+    assert "这一天的费用没有变" in read_aloud(Spoken(*seen, corrected=True))
+    added = read_aloud(Spoken(date(2025, 7, 3), 2, 1, 17_092, None, 17_092, 0, None, (), True))
+    assert "后来补记了1项" in added
+    assert "没有变" not in added

@@ -145,7 +145,7 @@ def charges(books: Books) -> Iterable[Finding]:
 
 def daily_bills(books: Books) -> Iterable[Finding]:
     """Each day that had lines, and each day in the house whose night was made, has a bill; its last
-    version has the day's lines, to the fen."""
+    version has the day's lines, and the stay's up to this day as running total, to the fen."""
     nights = sorted(books.cast.house.nights)
     if not nights:
         return  # no day is over yet
@@ -162,11 +162,15 @@ def daily_bills(books: Books) -> Iterable[Finding]:
         yield Finding("LOST", f"daily bill {row}")
     for row in books.rows(
         "SELECT DISTINCT ON (b.admission_id, b.day) b.admission_id, b.day, b.total_fen,"
-        " (SELECT coalesce(sum(c.amount_fen), 0) FROM charge_line c WHERE"
-        "  c.admission_id = b.admission_id AND c.occurred_on = b.day) AS lines_fen"
-        " FROM daily_bill b ORDER BY b.admission_id, b.day, b.version DESC"
+        " b.running_total_fen, lines.fen AS lines_fen, lines.running_fen"
+        " FROM daily_bill b CROSS JOIN LATERAL ("
+        "  SELECT coalesce(sum(amount_fen) FILTER (WHERE occurred_on = b.day), 0) AS fen,"
+        "  coalesce(sum(amount_fen), 0) AS running_fen FROM charge_line"
+        "  WHERE admission_id = b.admission_id AND occurred_on <= b.day) lines"
+        " ORDER BY b.admission_id, b.day, b.version DESC"
     ):
-        if row["total_fen"] != row["lines_fen"]:
+        billed = (row["total_fen"], row["running_total_fen"])
+        if billed != (row["lines_fen"], row["running_fen"]):
             yield Finding("DRIFT", f"daily bill {row}")
 
 

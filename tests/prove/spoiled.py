@@ -59,6 +59,13 @@ SPOILED: tuple[tuple[str, Question, str, str], ...] = (
         " WHERE (b.admission_id, b.day) = (one.admission_id, one.day)",
     ),
     (
+        "a running total without a late line",
+        daily_bills,
+        "daily bill",
+        "UPDATE daily_bill SET running_total_fen = running_total_fen - 1"
+        " WHERE id = (SELECT id FROM daily_bill ORDER BY version DESC LIMIT 1)",
+    ),
+    (
         "a fund's share that became the patient's",
         insurance,
         "insurance cash_fen",
