@@ -72,6 +72,11 @@ class ReconciledDay(Machine, Base):
     here_refunds: Mapped[int] = mapped_column(default=0)
     here_refunds_fen: Mapped[int] = mapped_column(default=0)
 
+    @property
+    def subject(self) -> str:
+        """Of the work item for what is too much to be listed one by one."""
+        return f"reconciled-day:{self.id}"
+
     @classmethod
     def locked(cls, db: Session, hospital_id: UUID, day: date) -> Self:
         """The row of a day under its lock, made if it is new: of two who compare one waits."""

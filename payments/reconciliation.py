@@ -46,6 +46,12 @@ MISSED_AFTER = timedelta(days=3)
 
 DUE_IN = timedelta(days=3)
 
+ONE_BY_ONE = 200
+"""More differences than these found at once share a task: then something is wrong as a whole, most
+often that another system collects with the same merchant number."""
+
+NOT_OURS = (Kind.PAYMENT_NOT_HERE, Kind.REFUND_NOT_HERE)
+
 KINDS = {
     Kind.PAYMENT_NOT_HERE: "微信账单有这笔收款，本院没有这张订单，请查明是谁收的、该退还是该补记",
     Kind.PAYMENT_NOT_THERE: "本院记为微信已收款，微信账单没有这笔，请向微信支付核实",
@@ -214,12 +220,15 @@ def _write(db: Db, reconciled: ReconciledDay, outcome: Outcome, now: datetime) -
     days = (reconciled.hospital_id, reconciled.day)
     RowOfAnotherDay.replace(db, *days, outcome.of_other_days)
     known = {(each.kind, each.number): each for each in _differences(db, reconciled)}
+    appeared: list[ReconciliationDifference] = []
     for state, found in (
         (DifferenceState.OPEN, outcome.differences),
         (DifferenceState.WAITING, outcome.waiting),
     ):
         for new in found:
-            _is(db, reconciled, known.pop((new.kind, new.number), None), new, state, now)
+            old = known.pop((new.kind, new.number), None)
+            appeared += _is(db, reconciled, old, new, state, now)
+    _tasks(db, reconciled, appeared, now)
     for old in known.values():
         _gone(db, old, now)
     _closed_or_not(db, reconciled, now)
@@ -232,8 +241,8 @@ def _is(
     new: Difference,
     state: DifferenceState,
     now: datetime,
-) -> None:
-    """This difference is there: write it down, and once for each time that it appears a task."""
+) -> list[ReconciliationDifference]:
+    """This difference is there: write it down. It is told if it is open and was not before."""
     appears = known is None or known.state != state
     if known is None:
         known = ReconciliationDifference(
@@ -250,8 +259,28 @@ def _is(
     elif appears and known.state != DifferenceState.OPEN:
         known.move(db, state, at=now, by="reconciliation")
     known.there_fen, known.here_fen, known.gone_at = new.there_fen, new.here_fen, None
-    if appears and state == DifferenceState.OPEN:
-        _task(db, known, reconciled.day, now)
+    return [known] if appears and state == DifferenceState.OPEN else []
+
+
+def _tasks(
+    db: Db, reconciled: ReconciledDay, appeared: list[ReconciliationDifference], now: datetime
+) -> None:
+    """A task for each, our own payments and refunds first; beyond ONE_BY_ONE one for the rest."""
+    appeared.sort(key=lambda each: each.kind in NOT_OURS)
+    for each in appeared[:ONE_BY_ONE]:
+        _task(db, each, reconciled.day, now)
+    if (rest := len(appeared) - ONE_BY_ONE) > 0:
+        open_item(
+            db,
+            hospital_id=reconciled.hospital_id,
+            kind="RECONCILIATION_DIFFERS",
+            subject=reconciled.subject,
+            at=now,
+            due_at=now + DUE_IN,
+            note=f"{reconciled.day}微信对账：另有{rest}笔不符，没有逐笔列为任务，请在对账页查看。"
+            "请先查是否有别的系统也用这个商户号收款",
+            facts={"day": reconciled.day.isoformat(), "differences": rest},
+        )
 
 
 def _task(db: Db, difference: ReconciliationDifference, day: date, now: datetime) -> None:
@@ -277,11 +306,15 @@ def _gone(db: Db, difference: ReconciliationDifference, now: datetime) -> None:
         return
     difference.move(db, DifferenceState.GONE, at=now, by="reconciliation")
     difference.gone_at = now
+    _over(db, difference, now)
+
+
+def _over(db: Db, what: ReconciliationDifference | ReconciledDay, now: datetime) -> None:
     close_open(
         db,
-        hospital_id=difference.hospital_id,
+        hospital_id=what.hospital_id,
         kind="RECONCILIATION_DIFFERS",
-        subject=difference.subject,
+        subject=what.subject,
         by="system",
         at=now,
         outcome="再次对账时已经相符",
@@ -296,6 +329,8 @@ def _closed_or_not(db: Db, reconciled: ReconciledDay, now: datetime) -> None:
     reconciled.compared_at = now
     if reconciled.state != state:
         reconciled.move(db, state, at=now, by="reconciliation")
+    if not differs:
+        _over(db, reconciled, now)
 
 
 def _settle_day_before(db: Db, reconciled: ReconciledDay, outcome: Outcome, now: datetime) -> None:

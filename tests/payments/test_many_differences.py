@@ -17,7 +17,7 @@ from models.hospital import Hospital
 from models.patient import Patient
 from models.reconciliation import ReconciledDay
 from payments.channels.wechat import WeChatPay
-from payments.reconciliation import reconcile
+from payments.reconciliation import ONE_BY_ONE, reconcile
 from policies.reconciliation import BillRow, Difference, Here, Kind, OwnRow, Sort, There
 from simulator.wechat_bills import COLUMNS, TOTALS, table, yuan
 from tests import planted
@@ -112,6 +112,31 @@ def test_a_bill_that_was_wrong_and_is_right_again(
     assert (day.there_payments, day.there_refunds) == (day.here_payments, day.here_refunds)
 
 
+def test_a_bill_of_another_system_becomes_few_tasks(
+    held: Callable[[list[OwnRow]], UUID], peer: Peer, pay: WeChatPay
+) -> None:
+    """Another system collects with the same merchant number: our own row that differs has its
+    task, the strangers beyond ONE_BY_ONE share one, and all are listed."""
+    ours, strangers = planted.books(40, SEED), planted.books(400, SEED + 2)
+    spoiled, must_be_found = planted.plant(ours, [Kind.PAYMENT_AMOUNT], SEED)
+    both = [*spoiled.bill, *strangers.bill]
+    hospital_id = held(spoiled.own)
+    offered(peer, written(Books(both, spoiled.own, planted.totals_of(both))))
+    for _ in range(2):
+        assert reconcile(hospital_id, pay, DAY, lambda: NOW) == "DIFFERS"
+        differences = found(hospital_id)
+        assert set(must_be_found) < set(differences)
+        assert len(differences) > ONE_BY_ONE + 50
+        assert len(tasks(hospital_id)) == ONE_BY_ONE + 1
+        told = {row["facts"].get("kind") for row in work(hospital_id)}
+        assert Kind.PAYMENT_AMOUNT in told
+        (shared,) = [row for row in work(hospital_id) if "differences" in row["facts"]]
+        assert shared["facts"]["differences"] == sum(differences.values()) - ONE_BY_ONE
+    offered(peer, written(Books(ours.bill, ours.own, planted.totals_of(ours.bill))))
+    assert reconcile(hospital_id, pay, DAY, lambda: NOW) == "LEVEL"
+    assert tasks(hospital_id) == []
+
+
 def found(hospital_id: UUID) -> Counter[Difference]:
     """The differences that are open."""
     return Counter(
@@ -125,12 +150,15 @@ def found(hospital_id: UUID) -> Counter[Difference]:
 
 def tasks(hospital_id: UUID) -> list[str]:
     """What finance has to do."""
-    open_ones = rows(
-        "SELECT id::text FROM work_item WHERE hospital_id = :id AND closed_at IS NULL"
+    return [row["id"] for row in work(hospital_id)]
+
+
+def work(hospital_id: UUID) -> list[dict]:
+    return rows(
+        "SELECT id::text, facts FROM work_item WHERE hospital_id = :id AND closed_at IS NULL"
         " AND kind = 'RECONCILIATION_DIFFERS' ORDER BY 1",
         id=hospital_id,
     )
-    return [row["id"] for row in open_ones]
 
 
 def offered(peer: Peer, content: bytes) -> None:
