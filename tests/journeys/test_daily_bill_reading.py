@@ -194,6 +194,17 @@ def test_both_versions_can_be_read_and_the_added_line_is_marked(day: HisDay) -> 
     assert (listed["day"], listed["version"], listed["total_fen"]) == ("2025-07-03", 2, 17092)
 
 
+def test_a_day_whose_running_total_alone_was_corrected_says_so(day: HisDay) -> None:
+    stay = billed(day, line("", "A"))
+    the_2nd = line(stay.inpatient_no, "B", occurred_at="2025-07-02 12:00:00")
+    day.charge(the_2nd)
+    day.correct_bills()
+    bill = read(day, nurse(day), stay)
+    assert (bill["version"], bill["corrected"], bill["added_count"]) == (2, True, 0)
+    assert (bill["total_fen"], bill["running_total_fen"]) == (8546, 17092)
+    assert "这一天的费用没有变" in bill["read_aloud"]
+
+
 def test_the_first_opening_by_the_patient_is_noted_and_staff_leave_no_mark(day: HisDay) -> None:
     stay = billed(day, line(""))
     assert read(day, nurse(day), stay)["opened_at"] is None
