@@ -4,17 +4,22 @@ signing keys."""
 import base64
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from config import today
+from journeys.his_charges import MONTHS_AHEAD
 from models.audit import audit
+from models.charges import make_months
 from models.db import ReadSession, Session, new_id
 from models.his_key import HisKey
 from models.hospital import Hospital
 from policies.access import Actor, system
+from policies.outcome import NotNow
 from policies.refusals import Conflict, NotFound, Refused
 
 INSTITUTION_TYPES = ("PUBLIC", "DESIGNATED", "PRIVATE_OTHER", "MILITARY")
@@ -25,7 +30,9 @@ Clock = Callable[[], datetime]
 def found_hospital(
     code: str, name: str, institution_type: str, county_code: str, packs: list[str], now: Clock
 ) -> UUID:
-    """Write the hospital down (GZ-2). Conflict HOSPITAL_CODE_TAKEN."""
+    """Write the hospital down (GZ-2), and have the months ready into which its first charge lines
+    come. Conflict HOSPITAL_CODE_TAKEN.
+    """
     if institution_type not in INSTITUTION_TYPES:
         raise Refused("INSTITUTION_TYPE_UNKNOWN")
     with Session.begin() as db:
@@ -43,6 +50,8 @@ def found_hospital(
         if found is None:
             raise Conflict("HOSPITAL_CODE_TAKEN", hospital=code)
         audit(db, found, "system", "hospital founded", f"hospital:{code}", at=now())
+    with suppress(NotNow), Session.begin() as db:  # where others are at work, the night does it
+        make_months(db, today(now()), MONTHS_AHEAD)
     return found
 
 

@@ -76,7 +76,9 @@ def take_reversals(actor: Actor, facts: Facts, now: Clock) -> Facts:
 
 
 def make_charge_months(outside: Counterparts) -> int:
-    """Have the coming months' partitions ready; the number of those made now."""
+    """Have the coming months' partitions ready; the number of those made now. NotNow when everybody
+    is at work: the job is tried again.
+    """
     with Session.begin() as db:
         return charges.make_months(db, today(outside.now()), MONTHS_AHEAD)
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, LiteralString
 from uuid import UUID
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import (
     CheckConstraint,
     Computed,
@@ -21,10 +22,12 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy import Sequence as SqlSequence
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.db import Base, Moment, named_at_once, new_id, within
 from policies.charges import Charge
+from policies.outcome import NotNow
 from policies.refusals import Conflict
 
 _numbers = SqlSequence("charge_line_seq")
@@ -181,8 +184,15 @@ def _by_place(told: dict[str, list[str]]) -> Verdicts:
 
 
 def make_months(db: Session, first: date, months: int) -> int:
-    """Have a partition for each of these months; how many were made now. Stray lines move in."""
-    return int(db.scalar(select(func.make_charge_months(first, months))) or 0)
+    """Have a partition for each of these months, but for those of which the default partition has
+    lines: no line ever moves. How many were made now. NotNow when the tables are in use.
+    """
+    try:
+        return int(db.scalar(select(func.make_charge_months(first, months))) or 0)
+    except OperationalError as trouble:
+        if isinstance(trouble.orig, LockNotAvailable):
+            raise NotNow("CHARGE_LINES_IN_USE") from trouble
+        raise
 
 
 OF_STAY: LiteralString = """

@@ -297,30 +297,6 @@ def test_the_database_refuses_to_edit_or_delete_a_line(day: HisDay) -> None:
     assert day.charged_fen() == 8546
 
 
-def test_months_are_made_ahead_and_stray_lines_move_in(day: HisDay) -> None:
-    day.at = shanghai(2031, 5, 20)
-    stay = day.admit()
-    stray = [line(stay.inpatient_no, occurred_at=f"2031-0{month}-20 10:00:00") for month in (4, 5)]
-    assert day.charge(*stray) == ["ACCEPTED", "ACCEPTED"]
-
-    def where() -> list[str]:
-        sql = (
-            "SELECT tableoid::regclass::text AS partition FROM charge_line"
-            " WHERE hospital_id = :h ORDER BY seq"
-        )
-        return [row["partition"] for row in rows(sql, h=day.hospital_id)]
-
-    assert where() == ["charge_line_default", "charge_line_default"]
-    assert his_charges.make_charge_months(day.outside) == 4
-    assert his_charges.make_charge_months(day.outside) == 0
-    assert where() == ["charge_line_default", "charge_line_2031_05"]
-    assert day.charge(line(stay.inpatient_no, occurred_at="2031-05-20 11:00:00")) == ["ACCEPTED"]
-    assert where()[2] == "charge_line_2031_05"
-    with pytest.raises(DBAPIError, match="never changed"), Session.begin() as db:
-        db.execute(text("DELETE FROM charge_line WHERE hospital_id = :h"), {"h": day.hospital_id})
-    assert day.charged_fen() == 3 * 8546
-
-
 def test_the_orm_knows_the_partitioned_table(engine: Engine) -> None:
     assert ChargeLine.__table__.dialect_options["postgresql"]["partition_by"] == (
         "RANGE (occurred_on)"
