@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
+from config import today
 from tests.prove import (
     bill_night,
     database_away,
@@ -70,7 +71,7 @@ def main() -> int:
         found = SCENARIOS[name](told.seed, operations)
         say.print(f"{name}: {time.monotonic() - begun:.0f} s")
         if not told.no_report:  # now: a later scenario that breaks off loses nothing of this one
-            report.write(found, datetime.now(UTC).date())
+            report.write(found, today(datetime.now(UTC)))
         figures += found
     for figure in figures:
         say.print(f"{figure.verdict}: {figure.figure}")
