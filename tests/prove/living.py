@@ -26,7 +26,7 @@ from tests.sim_process import Simulator, running, wait_until
 CODE = "GZ01"
 THREADS = 4
 TURN = 50
-NURSES = 4
+NURSES = 12
 INSURED, WHOLE = 5, 25
 """Every so manieth is insured and pays; every so manieth stays to the end."""
 PATIENCE_S = 120
@@ -83,8 +83,9 @@ class Living:
         self._clients: list[PhoneClient] = []
 
     def nurse(self, number: int) -> StaffClient:
-        """One alone would press more often than anybody may in a minute."""
-        return self.staff[f"NURSE {number % NURSES}"]
+        """One alone would press more often than anybody may in a minute. Those who come together
+        have all odd numbers or all even ones."""
+        return self.staff[f"NURSE {number // 2 % NURSES}"]
 
     @property
     def requests(self) -> int:
