@@ -242,7 +242,7 @@ def _is(
     state: DifferenceState,
     now: datetime,
 ) -> list[ReconciliationDifference]:
-    """This difference is there: write it down. It is told if it is open and was not before."""
+    """This difference is there: write it down. A list of it when it is open and was not before."""
     appears = known is None or known.state != state
     if known is None:
         known = ReconciliationDifference(
