@@ -28,11 +28,11 @@ LANGUAGE sql VOLATILE SET work_mem = '64MB' AS $$
         WHERE line.occurred_on >= (
                 SELECT min(stay.first_charged_on)
                 FROM due JOIN admission stay ON stay.id = due.admission_id)
-            AND line.occurred_on < (SELECT max(day) FROM due)
+            AND line.occurred_on <= (SELECT max(day) FROM due)
         GROUP BY line.admission_id, line.occurred_on
-    ), before AS (
+    ), running AS (
         SELECT due.admission_id, due.day, sum(charged.total_fen)::bigint AS total_fen
-        FROM due JOIN charged ON charged.admission_id = due.admission_id AND charged.day < due.day
+        FROM due JOIN charged ON charged.admission_id = due.admission_id AND charged.day <= due.day
         GROUP BY due.admission_id, due.day
     ), last AS (
         SELECT DISTINCT ON (due.admission_id, due.day) bill.*
@@ -50,14 +50,13 @@ LANGUAGE sql VOLATILE SET work_mem = '64MB' AS $$
                 WHEN last.line_seqs = coalesce(listed.seqs, '{}') THEN last.added_seqs
                 ELSE ARRAY(SELECT seq FROM unnest(listed.seqs) seq WHERE seq <> ALL (last.line_seqs))
             END,
-            coalesce(listed.line_count, 0), coalesce(listed.total_fen, 0),
-            coalesce(before.total_fen, 0) + coalesce(listed.total_fen, 0),
+            coalesce(listed.line_count, 0), coalesce(listed.total_fen, 0), coalesce(running.total_fen, 0),
             coalesce(-deposit.balance_fen, 0),
             (coalesce(insured.settlement, insured.trial) ->> 'personal')::bigint,
             coalesce(listed.items_hash, sha256('')), at
         FROM due
         LEFT JOIN listed USING (admission_id, day)
-        LEFT JOIN before USING (admission_id, day)
+        LEFT JOIN running USING (admission_id, day)
         LEFT JOIN last USING (admission_id, day)
         LEFT JOIN account deposit
             ON deposit.hospital_id = of_hospital AND deposit.kind = 'INPATIENT_DEPOSIT'
@@ -66,7 +65,7 @@ LANGUAGE sql VOLATILE SET work_mem = '64MB' AS $$
             ON insured.hospital_id = of_hospital AND insured.admission_id = due.admission_id
            AND insured.state <> 'CANCELLED'
         WHERE last.version IS NULL OR last.line_seqs <> listed.seqs
-            OR last.running_total_fen <> coalesce(before.total_fen, 0) + coalesce(listed.total_fen, 0)
+            OR last.running_total_fen <> coalesce(running.total_fen, 0)
         ON CONFLICT (hospital_id, admission_id, day, version) DO NOTHING
         RETURNING id, admission_id, day, line_seqs
     )
@@ -96,15 +95,15 @@ BEGIN
     )
     SELECT array_agg(admission_id), array_agg(day) INTO stays, days FROM taken;
     RETURN QUERY
-    WITH due AS (
+    WITH late AS (
         SELECT stay, on_day FROM unnest(stays, days) AS mark (stay, on_day)
+    ), due AS (
+        SELECT stay, on_day FROM late
         UNION
         SELECT bill.admission_id, bill.day
-        FROM (
-            SELECT stay, min(on_day) AS first_day FROM unnest(stays, days) AS mark (stay, on_day) GROUP BY stay
-        ) late
-        JOIN daily_bill bill ON bill.hospital_id = of_hospital AND bill.admission_id = late.stay
-            AND bill.day > late.first_day AND bill.version = 1
+        FROM (SELECT stay, min(on_day) AS day FROM late GROUP BY stay) first
+        JOIN daily_bill bill ON bill.hospital_id = of_hospital AND bill.admission_id = first.stay
+            AND bill.day > first.day AND bill.version = 1
     )
     SELECT told.id
     FROM (SELECT array_agg(stay) AS stay, array_agg(on_day) AS on_day FROM due) every
