@@ -268,36 +268,41 @@ def _tasks(
     """A task for each, our own payments and refunds first; beyond ONE_BY_ONE one for the rest."""
     appeared.sort(key=lambda each: each.kind in NOT_OURS)
     for each in appeared[:ONE_BY_ONE]:
-        _task(db, each, reconciled.day, now)
+        _task_of_one(db, each, reconciled.day, now)
     if (rest := len(appeared) - ONE_BY_ONE) > 0:
-        open_item(
-            db,
-            hospital_id=reconciled.hospital_id,
-            kind="RECONCILIATION_DIFFERS",
-            subject=reconciled.subject,
-            at=now,
-            due_at=now + DUE_IN,
-            note=f"{reconciled.day}微信对账：另有{rest}笔不符，没有逐笔列为任务，请在对账页查看。"
-            "请先查是否有别的系统也用这个商户号收款",
-            facts={"day": reconciled.day.isoformat(), "differences": rest},
+        words = (
+            f"另有{rest}笔不符，没有逐笔列为任务，请在对账页查看。"
+            "请先查是否有别的系统也用这个商户号收款"
         )
+        _task(db, reconciled, reconciled.day, now, words, {"differences": rest})
 
 
-def _task(db: Db, difference: ReconciliationDifference, day: date, now: datetime) -> None:
+def _task_of_one(db: Db, difference: ReconciliationDifference, day: date, now: datetime) -> None:
+    facts = {
+        "kind": difference.kind,
+        "there_fen": difference.there_fen,
+        "here_fen": difference.here_fen,
+    }
+    _task(db, difference, day, now, KINDS[Kind(difference.kind)], facts)
+
+
+def _task(
+    db: Db,
+    what: ReconciliationDifference | ReconciledDay,
+    day: date,
+    now: datetime,
+    words: str,
+    facts: dict[str, Any],
+) -> None:
     open_item(
         db,
-        hospital_id=difference.hospital_id,
+        hospital_id=what.hospital_id,
         kind="RECONCILIATION_DIFFERS",
-        subject=difference.subject,
+        subject=what.subject,
         at=now,
         due_at=now + DUE_IN,
-        note=f"{day}微信对账：{KINDS[Kind(difference.kind)]}",
-        facts={
-            "day": day.isoformat(),
-            "kind": difference.kind,
-            "there_fen": difference.there_fen,
-            "here_fen": difference.here_fen,
-        },
+        note=f"{day}微信对账：{words}",
+        facts={"day": day.isoformat(), **facts},
     )
 
 
@@ -344,7 +349,7 @@ def _settle_day_before(db: Db, reconciled: ReconciledDay, outcome: Outcome, now:
                 _gone(db, each, now)
             else:
                 each.move(db, DifferenceState.OPEN, at=now, by="reconciliation")
-                _task(db, each, before.day, now)
+                _task_of_one(db, each, before.day, now)
     _closed_or_not(db, before, now)
 
 
