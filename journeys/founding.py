@@ -12,9 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from config import today
-from journeys.his_charges import MONTHS_AHEAD
+from journeys.his_charges import have_months
 from models.audit import audit
-from models.charges import make_months
 from models.db import ReadSession, Session, new_id
 from models.his_key import HisKey
 from models.hospital import Hospital
@@ -50,8 +49,8 @@ def found_hospital(
         if found is None:
             raise Conflict("HOSPITAL_CODE_TAKEN", hospital=code)
         audit(db, found, "system", "hospital founded", f"hospital:{code}", at=now())
-    with suppress(NotNow), Session.begin() as db:  # where others are at work, the night does it
-        make_months(db, today(now()), MONTHS_AHEAD)
+    with suppress(NotNow):  # where others are at work, the night does it
+        have_months(today(now()))
     return found
 
 

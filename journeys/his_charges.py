@@ -1,7 +1,7 @@
 """Charges and reversals from the HIS: a verdict for each line; bad lines do not stop good ones."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -75,12 +75,17 @@ def take_reversals(actor: Actor, facts: Facts, now: Clock) -> Facts:
     return once(actor, "charge-reversal", facts, now, take)
 
 
-def make_charge_months(outside: Counterparts) -> int:
-    """Have the coming months' partitions ready; the number of those made now. NotNow when everybody
-    is at work: the job is tried again.
+def have_months(day: date) -> int:
+    """Have this month's partition and the coming ones ready; the number of those made now. NotNow
+    when everybody is at work.
     """
     with Session.begin() as db:
-        return charges.make_months(db, today(outside.now()), MONTHS_AHEAD)
+        return charges.make_months(db, day, MONTHS_AHEAD)
+
+
+def make_charge_months(outside: Counterparts) -> int:
+    """The same as a line of the timetable: on NotNow it is tried again."""
+    return have_months(today(outside.now()))
 
 
 def _batch(actor: Actor, facts: Facts, at: datetime, found: Read) -> charges.Batch:

@@ -20,7 +20,6 @@ from typing import Any
 
 import psycopg
 
-from journeys import his_charges
 from local_servers import Children, free_port, start_postgres, start_valkey
 from models import db as database
 from models import schema, sealing
@@ -161,7 +160,6 @@ def _built(children: Children, home: Path, simulator: Simulator, short: bool) ->
     house = BenchHouse(None, url, clock.now, simulator, code=CODE)  # type: ignore[arg-type]
     outside = counterparts(simulator, CODE, CODE, clock.now, url)
     stage = Stage(simulator, clock, outside, house.hospital_id, CODE)
-    his_charges.make_charge_months(outside)
     return Ground(url, database_url, house, stage, _worker_of(server), bare_port, short)
 
 
