@@ -26,8 +26,8 @@ PROMISED = ("id", "order_id", "refund_id", "admission_id", "route", "amount_fen"
 OFFERS = "/v1/patient/consents"
 """An invitation has no key: pressed twice, it is two of them."""
 BEING_UNDONE = ("UNDOING", "UNDONE")
-"""Whoever is shown a settlement that the queue is taking back was just too early: for the other
-finger it may be gone, and the trial a new one."""
+"""When one finger alone is shown a settlement that the queue is taking back, it was just too early:
+for the other it was gone, and the trial is a new one."""
 A_NUMBER = re.compile(r"(?<=/)[^/]*\d[^/]*(?=/|$)(?<!v1)")
 
 
@@ -143,7 +143,7 @@ def differing(one: Answer, other: Answer) -> dict[str, tuple[Any, Any]]:
     if max(one.status, other.status) >= 300:
         return {}
     both = [each.body if isinstance(each.body, dict) else {} for each in (one, other)]
-    if any(each.get("state") in BEING_UNDONE for each in both):
+    if sum(each.get("state") in BEING_UNDONE for each in both) == 1:
         return {}
     told = {name: (both[0].get(name), both[1].get(name)) for name in PROMISED}
     return {name: said for name, said in told.items() if said[0] != said[1]}

@@ -78,7 +78,9 @@ def test_two_good_answers_to_one_wish_must_promise_the_same() -> None:
     assert not differing(first, Answer(409, {}, '{"code": "KEY_REUSED"}'))
     second = Answer(200, {}, '{"id": "2", "amount_fen": 5}')
     assert differing(first, second) == {"id": ("1", "2")}
-    assert not differing(Answer(200, {}, '{"id": "1", "state": "UNDOING"}'), second)
+    undoing = Answer(200, {}, '{"id": "1", "state": "UNDOING"}')
+    assert not differing(undoing, second)
+    assert differing(undoing, Answer(200, {}, '{"id": "2", "state": "UNDONE"}'))
 
 
 def test_what_never_succeeds_is_found() -> None:
